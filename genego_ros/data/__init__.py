@@ -1,0 +1,1 @@
+"""Recordings, videos and pictures, in and out."""

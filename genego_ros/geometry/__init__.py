@@ -1,0 +1,1 @@
+"""Geometry: cameras, rigid transformations, alignment, splatting and the hand model."""

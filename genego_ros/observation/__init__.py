@@ -1,0 +1,1 @@
+"""Stage 1 (PHI_exo): what the third-person picture tells."""

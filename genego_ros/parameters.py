@@ -1,0 +1,209 @@
+"""Every parameter of the system, declared once: type, default, range, unit, meaning.
+
+The nodes declare their ROS parameters from this, the commands their options, and the README's table
+is printed from it. A ROS parameter's name is "<group>.<field>", for example `ego.width`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from genego_ros.errors import GenEgoError
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a parameter is, beside its name and default."""
+
+    meaning: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    """Empty where any text is allowed; a backend's name is checked when it is loaded."""
+    read_only: bool = False
+    """Takes effect when the node is configured; it cannot change while the node is active."""
+
+
+def parameter(default: Any, meaning: str, **rest: Any) -> Any:
+    """A dataclass field that carries its `Declaration`."""
+    return field(default=default, metadata={"declaration": Declaration(meaning, **rest)})
+
+
+@dataclass(frozen=True)
+class InputParameters:
+    depth_slop_ms: float = parameter(
+        20.0,
+        "largest difference between the stamps of a picture and its depth image",
+        unit="ms",
+        low=0.0,
+        high=1000.0,
+    )
+    assumed_hfov_deg: float = parameter(
+        60.0,
+        "horizontal field of view assumed where no camera_info comes",
+        unit="degrees",
+        low=10.0,
+        high=150.0,
+    )
+    silent_s: float = parameter(
+        5.0, "say so when an input topic has had no message for this long", unit="s", low=0.5, high=3600.0
+    )
+
+
+@dataclass(frozen=True)
+class HandParameters:
+    backend: str = parameter("mediapipe", "hand estimator", read_only=True)
+    detection_score: float = parameter(
+        0.5, "least confidence of a hand detection", low=0.0, high=1.0, read_only=True
+    )
+    tracking_score: float = parameter(
+        0.5, "least confidence to go on tracking a hand", low=0.0, high=1.0, read_only=True
+    )
+    hand_length: float = parameter(
+        0.0,
+        "the person's hand length, wrist to tip of the middle finger when stretched; 0 = unknown",
+        unit="m",
+        low=0.0,
+        high=0.3,
+    )
+
+
+@dataclass(frozen=True)
+class DepthParameters:
+    backend: str = parameter(
+        "auto",
+        "depth estimator; `auto` takes the depth topic while it comes and the hands' own depth otherwise",
+        read_only=True,
+    )
+    near: float = parameter(0.1, "depth below this is invalid", unit="m", low=0.0, high=10.0)
+    far: float = parameter(8.0, "depth beyond this is invalid", unit="m", low=0.1, high=100.0)
+
+
+@dataclass(frozen=True)
+class ViewpointParameters:
+    backend: str = parameter("nominal", "how X, the pose of the person's eyes, is found", read_only=True)
+    distance: float = parameter(
+        0.5, "`nominal`: eyes to the middle of the hands", unit="m", low=0.1, high=2.0
+    )
+    elevation_deg: float = parameter(
+        50.0, "`nominal`: how far down the eyes look", unit="degrees", low=-80.0, high=80.0
+    )
+    camera_pitch_deg: float = parameter(
+        0.0,
+        "`nominal`: how far the third-person camera looks down from the horizon",
+        unit="degrees",
+        low=-90.0,
+        high=90.0,
+    )
+
+
+@dataclass(frozen=True)
+class DescriptionParameters:
+    backend: str = parameter("template", "who writes T_exo", read_only=True)
+    text: str = parameter("", "the description itself, for the backend `parameter`")
+    rate_hz: float = parameter(1.0, "how often the scene is described", unit="Hz", low=0.01, high=30.0)
+
+
+@dataclass(frozen=True)
+class EgoParameters:
+    width: int = parameter(640, "width of the egocentric view", unit="px", low=16, high=4096)
+    height: int = parameter(360, "height of the egocentric view", unit="px", low=16, high=4096)
+    hfov_deg: float = parameter(
+        90.0, "horizontal field of view of the egocentric view", unit="degrees", low=10.0, high=150.0
+    )
+
+
+@dataclass(frozen=True)
+class ReconstructionParameters:
+    backend: str = parameter("geometric", "what completes S_ego", read_only=True)
+
+
+@dataclass(frozen=True)
+class FrameParameters:
+    ego: str = parameter("ego_camera_optical_frame", "name of the egocentric optical frame", read_only=True)
+    tf_prefix: str = parameter(
+        "", "put before the names of the frames this package publishes", read_only=True
+    )
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """All parameters; a node or command that does not use one simply leaves it alone."""
+
+    device: str = parameter("auto", "where networks run: auto, cpu or cuda:N", read_only=True)
+    dtype: str = parameter(
+        "auto",
+        "precision of networks",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        read_only=True,
+    )
+    input: InputParameters = field(default_factory=InputParameters)
+    hands: HandParameters = field(default_factory=HandParameters)
+    depth: DepthParameters = field(default_factory=DepthParameters)
+    viewpoint: ViewpointParameters = field(default_factory=ViewpointParameters)
+    description: DescriptionParameters = field(default_factory=DescriptionParameters)
+    ego: EgoParameters = field(default_factory=EgoParameters)
+    reconstruction: ReconstructionParameters = field(default_factory=ReconstructionParameters)
+    frames: FrameParameters = field(default_factory=FrameParameters)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Parameters:
+        """Parameters from full names ("ego.width") to values; the rest keep their defaults.
+
+        Raises:
+            GenEgoError: an unknown name (the nearest known one is named), a wrong type, a value out of
+                range or not among the choices.
+        """
+        known = {name: (default, declaration) for name, default, declaration in declarations()}
+        groups: dict[str, dict[str, Any]] = {}
+        for name, value in values.items():
+            if name not in known:
+                raise GenEgoError(unknown_parameter(name))
+            group, _, leaf = name.rpartition(".")
+            groups.setdefault(group, {})[leaf] = _checked(name, value, *known[name])
+        nested = {f.name: f.default_factory for f in fields(cls) if is_group(f)}
+        built = {name: make(**groups.get(name, {})) for name, make in nested.items()}  # type: ignore[misc]
+        return cls(**groups.get("", {}), **built)
+
+
+def is_group(f: Field[Any]) -> bool:
+    return isinstance(f.default_factory, type) and is_dataclass(f.default_factory)
+
+
+def declarations() -> Iterator[tuple[str, Any, Declaration]]:
+    """Every parameter as (full name, default, declaration), in order."""
+    for outer in fields(Parameters):
+        if not is_group(outer):
+            yield outer.name, outer.default, outer.metadata["declaration"]
+            continue
+        for inner in fields(outer.default_factory):  # type: ignore[arg-type]
+            yield f"{outer.name}.{inner.name}", inner.default, inner.metadata["declaration"]
+
+
+def unknown_parameter(name: str) -> str:
+    """The text of the error for a name that is not a parameter."""
+    near = get_close_matches(name, [known for known, _, _ in declarations()], n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else "; the README lists the parameters"
+    return f"unknown parameter '{name}'{hint}"
+
+
+def _checked(name: str, value: Any, default: Any, declaration: Declaration) -> Any:
+    kind = type(default)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise GenEgoError(f"parameter '{name}' is {value!r}: it must be a {kind.__name__}")
+    low, high = declaration.low, declaration.high
+    if low is not None and high is not None and not low <= value <= high:
+        raise GenEgoError(
+            f"parameter '{name}' is {value}: it must lie between {low:g} and {high:g} {declaration.unit}".rstrip()
+        )
+    if declaration.choices and value not in declaration.choices:
+        raise GenEgoError(
+            f"parameter '{name}' is '{value}': it must be one of {', '.join(declaration.choices)}"
+        )
+    return value
