@@ -165,22 +165,27 @@ class Parameters:
                 raise GenEgoError(unknown_parameter(name))
             group, _, leaf = name.rpartition(".")
             groups.setdefault(group, {})[leaf] = _checked(name, value, *known[name])
-        nested = {f.name: f.default_factory for f in fields(cls) if is_group(f)}
-        built = {name: make(**groups.get(name, {})) for name, make in nested.items()}  # type: ignore[misc]
+        built = {}
+        for outer in fields(cls):
+            if (group_type := _group_type(outer)) is not None:
+                built[outer.name] = group_type(**groups.get(outer.name, {}))
         return cls(**groups.get("", {}), **built)
 
 
-def is_group(f: Field[Any]) -> bool:
-    return isinstance(f.default_factory, type) and is_dataclass(f.default_factory)
+def _group_type(outer: Field[Any]) -> type[Any] | None:
+    """The dataclass of a group of parameters, None for a single parameter."""
+    factory = outer.default_factory
+    return factory if isinstance(factory, type) and is_dataclass(factory) else None
 
 
 def declarations() -> Iterator[tuple[str, Any, Declaration]]:
     """Every parameter as (full name, default, declaration), in order."""
     for outer in fields(Parameters):
-        if not is_group(outer):
+        group_type = _group_type(outer)
+        if group_type is None:
             yield outer.name, outer.default, outer.metadata["declaration"]
             continue
-        for inner in fields(outer.default_factory):  # type: ignore[arg-type]
+        for inner in fields(group_type):
             yield f"{outer.name}.{inner.name}", inner.default, inner.metadata["declaration"]
 
 
@@ -199,9 +204,8 @@ def _checked(name: str, value: Any, default: Any, declaration: Declaration) -> A
         raise GenEgoError(f"parameter '{name}' is {value!r}: it must be a {kind.__name__}")
     low, high = declaration.low, declaration.high
     if low is not None and high is not None and not low <= value <= high:
-        raise GenEgoError(
-            f"parameter '{name}' is {value}: it must lie between {low:g} and {high:g} {declaration.unit}".rstrip()
-        )
+        span = f"between {low:g} and {high:g} {declaration.unit}".rstrip()
+        raise GenEgoError(f"parameter '{name}' is {value}: it must lie {span}")
     if declaration.choices and value not in declaration.choices:
         raise GenEgoError(
             f"parameter '{name}' is '{value}': it must be one of {', '.join(declaration.choices)}"

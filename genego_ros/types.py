@@ -138,7 +138,7 @@ class Scale:
 
     factor: float = 1.0
     spread: float = math.nan
-    """Relative spread of the ratios D_hand / D_exo over the inliers (1.4826 MAD / median); NaN without hands."""
+    """Relative spread of D_hand / D_exo over the inliers (1.4826 MAD / median); NaN without hands."""
     inliers: int = 0
     """Pixels of the hand region that agree with the factor."""
     source: str = "none"
