@@ -57,9 +57,7 @@ class InputParameters:
 @dataclass(frozen=True)
 class HandParameters:
     backend: str = parameter("mediapipe", "hand estimator", read_only=True)
-    detection_score: float = parameter(
-        0.5, "least confidence of a hand detection", low=0.0, high=1.0, read_only=True
-    )
+    detection_score: float = parameter(0.5, "least confidence of a hand detection", low=0.0, high=1.0, read_only=True)
     tracking_score: float = parameter(
         0.5, "least confidence to go on tracking a hand", low=0.0, high=1.0, read_only=True
     )
@@ -75,8 +73,8 @@ class HandParameters:
 @dataclass(frozen=True)
 class DepthParameters:
     backend: str = parameter(
-        "auto",
-        "depth estimator; `auto` takes the depth topic while it comes and the hands' own depth otherwise",
+        "topic",
+        "where D_exo comes from; while `topic` has no depth image, the hands' own depth serves",
         read_only=True,
     )
     near: float = parameter(0.1, "depth below this is invalid", unit="m", low=0.0, high=10.0)
@@ -86,9 +84,7 @@ class DepthParameters:
 @dataclass(frozen=True)
 class ViewpointParameters:
     backend: str = parameter("nominal", "how X, the pose of the person's eyes, is found", read_only=True)
-    distance: float = parameter(
-        0.5, "`nominal`: eyes to the middle of the hands", unit="m", low=0.1, high=2.0
-    )
+    distance: float = parameter(0.5, "`nominal`: eyes to the middle of the hands", unit="m", low=0.1, high=2.0)
     elevation_deg: float = parameter(
         50.0, "`nominal`: how far down the eyes look", unit="degrees", low=-80.0, high=80.0
     )
@@ -125,9 +121,7 @@ class ReconstructionParameters:
 @dataclass(frozen=True)
 class FrameParameters:
     ego: str = parameter("ego_camera_optical_frame", "name of the egocentric optical frame", read_only=True)
-    tf_prefix: str = parameter(
-        "", "put before the names of the frames this package publishes", read_only=True
-    )
+    tf_prefix: str = parameter("", "put before the names of the frames this package publishes", read_only=True)
 
 
 @dataclass(frozen=True)
@@ -207,7 +201,5 @@ def _checked(name: str, value: Any, default: Any, declaration: Declaration) -> A
         span = f"between {low:g} and {high:g} {declaration.unit}".rstrip()
         raise GenEgoError(f"parameter '{name}' is {value}: it must lie {span}")
     if declaration.choices and value not in declaration.choices:
-        raise GenEgoError(
-            f"parameter '{name}' is '{value}': it must be one of {', '.join(declaration.choices)}"
-        )
+        raise GenEgoError(f"parameter '{name}' is '{value}': it must be one of {', '.join(declaration.choices)}")
     return value

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genego_ros.errors import GenEgoError
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 FloatArray = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 ByteArray = NDArray[np.uint8]
@@ -104,9 +104,7 @@ class Frame:
     def __post_init__(self) -> None:
         shape = (self.camera.height, self.camera.width)
         if self.rgb.dtype != np.uint8 or self.rgb.shape != (*shape, 3):
-            raise GenEgoError(
-                f"picture is {self.rgb.dtype} {self.rgb.shape}, its camera wants uint8 {(*shape, 3)}"
-            )
+            raise GenEgoError(f"picture is {self.rgb.dtype} {self.rgb.shape}, its camera wants uint8 {(*shape, 3)}")
         if self.depth is not None and (self.depth.dtype != np.float32 or self.depth.shape != shape):
             raise GenEgoError(
                 f"depth is {self.depth.dtype} {self.depth.shape}, the picture wants float32 {shape}; "
@@ -128,8 +126,8 @@ class Hand:
     keypoint_scores: FloatArray
     """float32 (21,), 0 to 1; weak keypoints stay in their slot with a low score."""
     scale_source: str
-    """Where the hand's size comes from: `model` (the estimator's guess), `hand_length` (the user) or
-    `depth` (a metric depth image)."""
+    """Where the hand's size comes from: `average` (a mean adult hand was assumed), `hand_length` (the
+    parameter) or `depth` (a metric depth image)."""
 
 
 @dataclass(frozen=True)
