@@ -17,7 +17,7 @@ from genego_ros.ros import conversions
 from genego_ros.ros.newest import Newest
 from genego_ros.ros.rectification import Rectifier
 from genego_ros.ros.subscription import WatchedSubscription
-from genego_ros.types import Camera, FloatArray, Frame
+from genego_ros.types import Camera, CameraSource, FloatArray, Frame
 
 _DEPTH_KEPT = 8
 """Depth images kept for pairing: a quarter of a second at 30 Hz."""
@@ -81,7 +81,7 @@ class CameraInput:
         stamp = self._stamp(message)
         depth_message = self._depth_for(conversions.from_time(message.header.stamp))
         rgb = conversions.from_compressed(message) if compressed else conversions.from_image(message)
-        camera, rectifier = self._camera_for(rgb.shape[1], rgb.shape[0])
+        camera, rectifier, source = self._camera_for(rgb.shape[1], rgb.shape[0])
         depth = None if depth_message is None else self._depth(depth_message, rgb.shape[:2])
         return Frame(
             rgb=rectifier.rgb(rgb) if rectifier else rgb,
@@ -89,7 +89,7 @@ class CameraInput:
             depth=rectifier.depth(depth) if rectifier and depth is not None else depth,
             stamp_ns=stamp,
             frame_id=message.header.frame_id or "exo_camera_optical_frame",
-            camera_source="given" if self._camera is not None else "assumed",
+            camera_source=source,
         )
 
     def _on_info(self, message: CameraInfo) -> None:
@@ -112,25 +112,29 @@ class CameraInput:
     def _without_camera_info(self) -> str:
         degrees = self.parameters.assumed_hfov_deg
         return (
-            f"no usable camera_info on '{self._info_topic.topic}': a horizontal field of view of {degrees:g} degrees is "
-            "assumed, so distances are off; publish camera_info or set input.assumed_hfov_deg"
+            f"no usable camera_info on '{self._info_topic.topic}': a horizontal field of view of {degrees:g} degrees "
+            "is assumed, so distances are off; publish camera_info or set input.assumed_hfov_deg"
         )
 
-    def _camera_for(self, width: int, height: int) -> tuple[Camera, Rectifier | None]:
-        camera = self._camera
+    def _camera_for(self, width: int, height: int) -> tuple[Camera, Rectifier | None, CameraSource]:
+        """K_exo for a picture of this size, and what undoes its distortion."""
+        camera, rectifier = self._camera, self._rectifier
         if camera is None:
-            return Camera.from_hfov(width, height, self.parameters.assumed_hfov_deg), None
+            return self._assumed(width, height), None, "assumed"
         if (camera.width, camera.height) == (width, height):
-            return camera, self._rectifier
+            return camera, rectifier, "given"
         sizes = f"camera_info is for {camera.width} x {camera.height}, the picture has {width} x {height}"
-        if abs(camera.width * height / (camera.height * width) - 1) > _SAME_ASPECT:
-            raise GenEgoError(
-                f"{sizes}: another shape, so its intrinsics cannot be used; publish the matching camera_info"
+        if abs(camera.width * height / (camera.height * width) - 1) > _SAME_ASPECT or (rectifier and rectifier.needed):
+            self._warn(
+                f"{sizes}: it cannot be used, and a horizontal field of view of {self.parameters.assumed_hfov_deg:g} "
+                "degrees is assumed; publish the camera_info of the picture"
             )
-        if self._rectifier is not None and self._rectifier.needed:
-            raise GenEgoError(f"{sizes}, and it has distortion; publish the camera_info of the picture's size")
-        self._warn(f"{sizes}; the intrinsics are scaled to it")
-        return camera.resized(width, height), None
+            return self._assumed(width, height), None, "assumed"
+        self._warn(f"{sizes}: the intrinsics are scaled to it")
+        return camera.resized(width, height), None, "given"
+
+    def _assumed(self, width: int, height: int) -> Camera:
+        return Camera.from_hfov(width, height, self.parameters.assumed_hfov_deg)
 
     def _stamp(self, message: Image | CompressedImage) -> int:
         stamp = conversions.from_time(message.header.stamp)
@@ -160,8 +164,8 @@ class CameraInput:
         if due:
             nearest = f"the nearest is {1e-6 * min(offsets):.0f} ms away" if offsets else "none came"
             self._warn(
-                f"no depth image within {self.parameters.depth_slop_ms:g} ms of the picture ({nearest}): the hands' own "
-                "depth serves; synchronise the camera or raise input.depth_slop_ms"
+                f"no depth image within {self.parameters.depth_slop_ms:g} ms of the picture ({nearest}): the hands' "
+                "own depth serves; synchronise the camera or raise input.depth_slop_ms"
             )
         return None
 

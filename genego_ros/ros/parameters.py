@@ -53,10 +53,8 @@ def read_parameters(node: Node) -> Parameters:
 
 def check_change(node: Node, changed: list[Parameter]) -> SetParametersResult:
     """Whether a change of parameters is sound; for `add_on_set_parameters_callback`."""
-    values = {name: node.get_parameter(name).value for name in _names()}
-    values.update({p.name: p.value for p in changed if p.name in values})
     try:
-        Parameters.from_mapping(values)
+        read_parameters(node).changed({p.name: p.value for p in changed})
     except GenEgoError as error:
         return SetParametersResult(successful=False, reason=str(error))
     return SetParametersResult(successful=True)
