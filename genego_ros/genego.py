@@ -41,7 +41,7 @@ class EgoReconstructor:
 
 
 class GenEgo:
-    """Both stages.
+    """Both stages; a context manager.
 
     Args:
         parameters: a `Parameters`, or full names to values such as {"ego.width": 320}.
@@ -66,5 +66,8 @@ class GenEgo:
     def __call__(self, frame: Frame) -> EgoView:
         return self.reconstructor.reconstruct(self.observer.observe(frame))
 
-    def close(self) -> None:
+    def __enter__(self) -> GenEgo:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.observer.close()

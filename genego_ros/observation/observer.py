@@ -12,13 +12,13 @@ import numpy as np
 from genego_ros import weights
 from genego_ros.geometry.camera import project, unproject
 from genego_ros.geometry.hand_model import HandModel
-from genego_ros.geometry.rigid import transform
+from genego_ros.geometry.rigid import apply
 from genego_ros.geometry.splatting import splat
 from genego_ros.observation.depth import DepthMap, load_depth_estimator
 from genego_ros.observation.description import load_describer
 from genego_ros.observation.description.stream import DescriptionStream
 from genego_ros.observation.hands import load_hand_estimator
-from genego_ros.observation.hands.hand_depth import render_hand_depth
+from genego_ros.observation.hands.hand_depth import HandDepth, hand_depth
 from genego_ros.observation.scale import fit_scale
 from genego_ros.observation.viewpoint import ViewpointEstimator, load_viewpoint_estimator
 from genego_ros.parameters import Parameters
@@ -74,7 +74,9 @@ class ExoObserver:
             part.parameters = parameters
 
     def close(self) -> None:
+        """Gives back what the parts hold."""
         self._descriptions.close()
+        self._hand_estimator.close()
 
     def observe(self, frame: Frame) -> ExoObservation:
         """Stage 1 of one frame."""
@@ -85,12 +87,13 @@ class ExoObserver:
         with clock.measure("hands"):
             hands = self._hand_estimator.estimate(frame)
         with clock.measure("hand_depth"):
-            meshes = [self._hand_model.fit(hand.keypoints, hand.side) for hand in hands]
-            hand_depth, labels = render_hand_depth(self._hand_model, hands, meshes, frame.camera)
+            model = self._hand_model
+            meshes = [(model.fit(hand.keypoints, hand.side), model.faces(hand.side)) for hand in hands]
+            rendered = hand_depth(meshes, frame.camera)
         with clock.measure("depth"):
-            depth_map = self._depth_estimator.estimate(frame, hand_depth)
+            depth_map = self._depth_estimator.estimate(frame, rendered.depth)
         with clock.measure("scale"):
-            depth, scale, hands = calibrate(depth_map, hands, hand_depth, labels)
+            depth, scale, hands = calibrate(depth_map, hands, rendered)
         with clock.measure("viewpoint"):
             viewpoint = self._viewpoint_estimator.locate(frame, hands)
         with clock.measure("cloud"):
@@ -133,7 +136,7 @@ class StageClock:
 
 
 def calibrate(
-    depth_map: DepthMap, hands: tuple[Hand, ...], hand_depth: FloatArray, labels: np.ndarray
+    depth_map: DepthMap, hands: tuple[Hand, ...], rendered: HandDepth
 ) -> tuple[FloatArray, Scale, tuple[Hand, ...]]:
     """Makes depth and hands agree on the metre.
 
@@ -147,11 +150,11 @@ def calibrate(
         return depth_map.depth, Scale(1.0, source="hand_mesh" if hands else "none"), hands
     if depth_map.metric:
         corrected = tuple(
-            _at_measured_depth(hand, fit_scale(np.where(labels == i, hand_depth, np.nan), depth_map.depth))
+            _at_measured_depth(hand, fit_scale(np.where(rendered.hand == i, rendered.depth, np.nan), depth_map.depth))
             for i, hand in enumerate(hands)
         )
         return depth_map.depth, Scale(1.0, source="topic"), corrected
-    scale = fit_scale(hand_depth, depth_map.depth) or Scale(1.0, source="none")
+    scale = fit_scale(rendered.depth, depth_map.depth) or Scale(1.0, source="none")
     return depth_map.depth * np.float32(scale.factor), scale, hands
 
 
@@ -166,7 +169,7 @@ def to_ego(hands: tuple[Hand, ...], T_ego_exo: Float64Array, camera: Camera) -> 
     """P_ego: `hands` moved to the ego optical frame and projected with K_ego."""
     moved = []
     for hand in hands:
-        keypoints = transform(T_ego_exo, hand.keypoints).astype(np.float32)
+        keypoints = apply(T_ego_exo, hand.keypoints)
         pixels, _ = project(keypoints, camera)
         moved.append(replace(hand, keypoints=keypoints, keypoints_2d=pixels.astype(np.float32)))
     return tuple(moved)

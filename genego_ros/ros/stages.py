@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from genego_ros.genego import EgoReconstructor
 from genego_ros.geometry.camera import rays
-from genego_ros.geometry.rigid import invert, transform
+from genego_ros.geometry.rigid import apply, invert
 from genego_ros.geometry.skeleton import pose_map
 from genego_ros.geometry.state_vector import state_vector
 from genego_ros.msg import EgoObservation as EgoObservationMessage
@@ -164,7 +163,7 @@ def _organised_cloud(observation: ExoObservation, frame: Frame) -> PointCloud2:
 def _ego_cloud(observation: ExoObservation, frame_id: str) -> PointCloud2:
     cloud = observation.exo_cloud
     assert cloud is not None  # made by the observer in this process
-    moved = transform(observation.viewpoint.T_ego_exo, cloud.points).astype(np.float32)
+    moved = apply(observation.viewpoint.T_ego_exo, cloud.points)
     return conversions.to_point_cloud(replace(cloud, points=moved), observation.stamp_ns, frame_id)
 
 

@@ -14,7 +14,13 @@ from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
 
 from genego_ros.errors import GenEgoError
-from genego_ros.geometry.rigid import from_quaternion, interpolate, invert, to_quaternion
+from genego_ros.geometry.rigid import (
+    compose,
+    interpolate,
+    invert,
+    quaternion_from_rotation,
+    rotation_from_quaternion,
+)
 from genego_ros.parameters import Parameters
 from genego_ros.ros.conversions import from_time, to_header
 from genego_ros.types import Float64Array, Frame, Hand, Viewpoint
@@ -27,7 +33,7 @@ _TOLERANCE_NS = 100_000_000
 
 def to_transform(T_parent_child: Float64Array) -> Transform:
     message = Transform()
-    x, y, z, w = to_quaternion(T_parent_child[:3, :3])
+    x, y, z, w = quaternion_from_rotation(T_parent_child[:3, :3]).tolist()
     message.rotation.x, message.rotation.y, message.rotation.z, message.rotation.w = x, y, z, w
     message.translation.x, message.translation.y, message.translation.z = T_parent_child[:3, 3].tolist()
     return message
@@ -42,9 +48,9 @@ def to_pose(T_parent_child: Float64Array) -> Pose:
 
 def from_transform(message: Transform) -> Float64Array:
     rotation, translation = message.rotation, message.translation
-    return from_quaternion(
-        np.array([rotation.x, rotation.y, rotation.z, rotation.w]),
-        np.array([translation.x, translation.y, translation.z]),
+    return compose(
+        rotation_from_quaternion((rotation.x, rotation.y, rotation.z, rotation.w)),
+        (translation.x, translation.y, translation.z),
     )
 
 

@@ -11,7 +11,7 @@ from genego_ros.types import FloatArray, Frame
 
 BACKENDS = {
     "topic": "genego_ros.observation.depth.given:TopicDepth",
-    "hands": "genego_ros.observation.depth.given:HandDepth",
+    "hands": "genego_ros.observation.depth.given:HandMeshDepth",
 }
 
 

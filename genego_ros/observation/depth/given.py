@@ -7,7 +7,7 @@ from genego_ros.parameters import Parameters
 from genego_ros.types import FloatArray, Frame
 
 
-class HandDepth:
+class HandMeshDepth:
     """Depth where a hand mesh is, and nowhere else: what can be known without a camera's or a network's help."""
 
     def __init__(self, parameters: Parameters) -> None:
@@ -17,7 +17,7 @@ class HandDepth:
         return DepthMap(hand_depth, "hands", metric=True)
 
 
-class TopicDepth(HandDepth):
+class TopicDepth(HandMeshDepth):
     """The depth image that came with the picture; the hands' own depth while none comes."""
 
     def estimate(self, frame: Frame, hand_depth: FloatArray) -> DepthMap:

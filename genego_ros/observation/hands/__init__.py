@@ -18,6 +18,10 @@ class HandEstimator(Protocol):
         """The hands in `frame`, at most one a side, the left one first."""
         ...
 
+    def close(self) -> None:
+        """Gives back what it holds."""
+        ...
+
 
 def load_hand_estimator(parameters: Parameters) -> HandEstimator:
     estimator: HandEstimator = load_backend("hands", parameters.hands.backend, BACKENDS)(parameters)

@@ -5,21 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from genego_ros.geometry.hand_model import hand_length
 from genego_ros.types import Camera, Float64Array, FloatArray
 
 AVERAGE_HAND_LENGTH = 0.187
-"""Metres, wrist to middle fingertip; the mean of the female and male adult medians (180 and 194 mm) of
+"""Metres, wrist to middle fingertip (`hand_length`); the mean of the female and male adult medians (180 and 194 mm) of
 the 2012 ANSUR II survey. It is a better guess than a network's, whose error is several times the
 spread between people."""
-
-_MIDDLE_FINGER = (0, 9, 10, 11, 12)
-
-
-def hand_length(keypoints: FloatArray) -> float:
-    """Length of the chain wrist - middle fingertip (keypoints 0, 9, 10, 11, 12), in the unit of
-    `keypoints`, float (21, 3); the length that the stretched hand would have."""
-    chain = keypoints[list(_MIDDLE_FINGER)]
-    return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
 
 
 def lift(shape: FloatArray, pixels: FloatArray, camera: Camera, length: float) -> FloatArray | None:

@@ -59,6 +59,9 @@ class MediaPipeHands:
                 best[side] = hand
         return tuple(best[side] for side in ("left", "right") if side in best)
 
+    def close(self) -> None:
+        self._landmarker.close()
+
     def _hand(self, side: Side, score: float, landmarks: list, world: list, frame: Frame) -> Hand | None:
         camera = frame.camera
         # Landmarks are shares of the picture's size, whose left edge is at pixel -0.5.
