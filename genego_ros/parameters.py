@@ -165,6 +165,23 @@ class Parameters:
                 built[outer.name] = group_type(**groups.get(outer.name, {}))
         return cls(**groups.get("", {}), **built)
 
+    def as_mapping(self) -> dict[str, Any]:
+        """Full names to values."""
+        values: dict[str, Any] = {}
+        for name, _, _ in declarations():
+            group, _, leaf = name.rpartition(".")
+            values[name] = getattr(getattr(self, group) if group else self, leaf)
+        return values
+
+    def changed(self, values: Mapping[str, Any]) -> Parameters:
+        """These parameters with some exchanged; names that are no parameters of the system are passed over.
+
+        Raises:
+            GenEgoError: as `from_mapping`.
+        """
+        mine = self.as_mapping()
+        return Parameters.from_mapping({**mine, **{name: value for name, value in values.items() if name in mine}})
+
 
 def _group_type(outer: Field[Any]) -> type[Any] | None:
     """The dataclass of a group of parameters, None for a single parameter."""

@@ -23,6 +23,7 @@ ByteArray = NDArray[np.uint8]
 BoolArray = NDArray[np.bool_]
 
 Side = Literal["left", "right"]
+CameraSource = Literal["given", "assumed"]
 KEYPOINTS = 21
 """Keypoints a hand, in OpenPose's and MediaPipe's order: wrist, then thumb, index, middle, ring
 and pinky from base to tip, four each."""
@@ -98,7 +99,7 @@ class Frame:
     stamp_ns: int = 0
     """Nanoseconds; the stamp of everything that is made from this frame."""
     frame_id: str = "exo_camera_optical_frame"
-    camera_source: Literal["given", "assumed"] = "given"
+    camera_source: CameraSource = "given"
     """`assumed`: no intrinsics came with the picture and a field of view was assumed."""
 
     def __post_init__(self) -> None:
@@ -202,7 +203,7 @@ class ExoObservation:
     scale: Scale
     depth_source: str
     """The depth backend that served this frame: `topic`, `hands`, ... or `none`."""
-    camera_source: str = "given"
+    camera_source: CameraSource = "given"
     exo_depth: FloatArray | None = None
     """D'_exo, float32 (H, W), metres, NaN invalid; None in an observation that came over a topic."""
     exo_cloud: Cloud | None = None

@@ -80,6 +80,17 @@ def mask_to_image(mask: BoolArray, stamp_ns: int, frame_id: str) -> Image:
     return to_image(mask.view(np.uint8) * np.uint8(255), "mono8", stamp_ns, frame_id)
 
 
+def mask_from_image(message: Image) -> BoolArray:
+    """bool (H, W) from mono8: True where it is not 0.
+
+    Raises:
+        GenEgoError: another encoding, an empty picture, a wrong step or data length.
+    """
+    if message.encoding != "mono8":
+        raise GenEgoError(f"mask has encoding '{message.encoding}': mono8 is wanted")
+    return _pixels(message, np.dtype(np.uint8), 1) != 0
+
+
 def from_image(message: Image) -> ByteArray:
     """uint8 (H, W, 3) RGB; may be read-only (a view of the message).
 

@@ -1,0 +1,16 @@
+"""A description that somebody wrote."""
+
+from __future__ import annotations
+
+from genego_ros.parameters import Parameters
+from genego_ros.types import Frame, Hand
+
+
+class ParameterDescription:
+    """The text of the parameter `description.text`."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+
+    def describe(self, frame: Frame, hands: tuple[Hand, ...]) -> str:
+        return self.parameters.description.text

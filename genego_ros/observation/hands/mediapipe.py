@@ -1,0 +1,82 @@
+"""Hands by MediaPipe's hand landmarker."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genego_ros import weights
+from genego_ros.observation.hands.lifting import AVERAGE_HAND_LENGTH, lift
+from genego_ros.parameters import Parameters
+from genego_ros.types import Frame, Hand, Side
+
+_CANDIDATES = 4
+"""More than two, so that a bystander's hand does not keep one of the person's from being found."""
+
+
+class MediaPipeHands:
+    """Finds hands and follows them from frame to frame; both sides.
+
+    The landmarker gives pixels and a metric shape of its own guess. The shape is scaled to the hand
+    length that is known, or to that of an average adult, and placed by perspective-n-point.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        self.parameters = parameters
+        model = weights.locate("mediapipe_hands")
+        self._landmarker = vision.HandLandmarker.create_from_options(
+            vision.HandLandmarkerOptions(
+                base_options=BaseOptions(model_asset_path=str(model)),
+                running_mode=vision.RunningMode.VIDEO,
+                num_hands=_CANDIDATES,
+                min_hand_detection_confidence=parameters.hands.detection_score,
+                min_hand_presence_confidence=parameters.hands.tracking_score,
+                min_tracking_confidence=parameters.hands.tracking_score,
+            )
+        )
+        self._time_ms = 0
+
+    def estimate(self, frame: Frame) -> tuple[Hand, ...]:
+        """The best left and the best right hand of `frame`."""
+        import mediapipe
+
+        # The tracker refuses time that stands still or runs backwards, as it does when a recording
+        # starts over; it needs an order, not a date.
+        self._time_ms += 33
+        picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(frame.rgb))
+        result = self._landmarker.detect_for_video(picture, self._time_ms)
+        best: dict[Side, Hand] = {}
+        for handedness, landmarks, world in zip(
+            result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
+        ):
+            side: Side = "left" if handedness[0].category_name == "Left" else "right"
+            score = float(handedness[0].score)
+            if side in best and best[side].score >= score:
+                continue
+            hand = self._hand(side, score, landmarks, world, frame)
+            if hand is not None:
+                best[side] = hand
+        return tuple(best[side] for side in ("left", "right") if side in best)
+
+    def _hand(self, side: Side, score: float, landmarks: list, world: list, frame: Frame) -> Hand | None:
+        camera = frame.camera
+        # Landmarks are shares of the picture's size, whose left edge is at pixel -0.5.
+        pixels = np.array([(p.x * camera.width - 0.5, p.y * camera.height - 0.5) for p in landmarks], np.float32)
+        shape = np.array([(p.x, p.y, p.z) for p in world], np.float32)
+        known = self.parameters.hands.hand_length
+        keypoints = lift(shape, pixels, camera, known or AVERAGE_HAND_LENGTH)
+        if keypoints is None:
+            return None
+        inside = (
+            (pixels > -0.5).all(axis=1) & (pixels[:, 0] < camera.width - 0.5) & (pixels[:, 1] < camera.height - 0.5)
+        )
+        return Hand(
+            side=side,
+            score=score,
+            keypoints=keypoints,
+            keypoints_2d=pixels,
+            # The landmarker scores the hand, not its points; a point past the border was not seen.
+            keypoint_scores=np.where(inside, score, 0.1 * score).astype(np.float32),
+            scale_source="hand_length" if known else "average",
+        )

@@ -1,0 +1,178 @@
+"""PHI_exo: joins the parts of stage 1 (paper section 2.1)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+
+from genego_ros import weights
+from genego_ros.geometry.camera import project, unproject
+from genego_ros.geometry.hand_model import HandModel
+from genego_ros.geometry.rigid import transform
+from genego_ros.geometry.splatting import splat
+from genego_ros.observation.depth import DepthMap, load_depth_estimator
+from genego_ros.observation.description import load_describer
+from genego_ros.observation.description.stream import DescriptionStream
+from genego_ros.observation.hands import load_hand_estimator
+from genego_ros.observation.hands.hand_depth import render_hand_depth
+from genego_ros.observation.scale import fit_scale
+from genego_ros.observation.viewpoint import ViewpointEstimator, load_viewpoint_estimator
+from genego_ros.parameters import Parameters
+from genego_ros.types import (
+    Camera,
+    ExoObservation,
+    Float64Array,
+    FloatArray,
+    Frame,
+    Hand,
+    Scale,
+    SparseView,
+    Viewpoint,
+)
+
+_LARGEST_CORRECTION = 2.0
+"""A depth image that makes a hand more than twice or less than half the assumed size is not of that hand."""
+
+
+class ExoObserver:
+    """From one third-person frame to everything stage 2 needs.
+
+    Args:
+        parameters: see `Parameters`; those that are not read-only may be exchanged later by `update`.
+        viewpoint: where X comes from, instead of the backend that `parameters` name.
+
+    Raises:
+        GenEgoError: a backend or its weights are missing.
+    """
+
+    def __init__(self, parameters: Parameters, viewpoint: ViewpointEstimator | None = None) -> None:
+        self._hand_estimator = load_hand_estimator(parameters)
+        self._hand_model = HandModel.load(weights.locate("hand_mesh"))
+        self._depth_estimator = load_depth_estimator(parameters)
+        self._viewpoint_estimator = viewpoint or load_viewpoint_estimator(parameters)
+        self._descriptions = DescriptionStream(load_describer(parameters), parameters.description.rate_hz)
+        self.update(parameters)
+
+    @property
+    def descriptions(self) -> DescriptionStream:
+        return self._descriptions
+
+    def update(self, parameters: Parameters) -> None:
+        """Exchanges the parameters that are not read-only, from the next frame on."""
+        self.parameters = parameters
+        self._descriptions.rate_hz = parameters.description.rate_hz
+        for part in (
+            self._hand_estimator,
+            self._depth_estimator,
+            self._viewpoint_estimator,
+            self._descriptions.describer,
+        ):
+            part.parameters = parameters
+
+    def close(self) -> None:
+        self._descriptions.close()
+
+    def observe(self, frame: Frame) -> ExoObservation:
+        """Stage 1 of one frame."""
+        clock = StageClock()
+        ego_camera = Camera.from_hfov(
+            self.parameters.ego.width, self.parameters.ego.height, self.parameters.ego.hfov_deg
+        )
+        with clock.measure("hands"):
+            hands = self._hand_estimator.estimate(frame)
+        with clock.measure("hand_depth"):
+            meshes = [self._hand_model.fit(hand.keypoints, hand.side) for hand in hands]
+            hand_depth, labels = render_hand_depth(self._hand_model, hands, meshes, frame.camera)
+        with clock.measure("depth"):
+            depth_map = self._depth_estimator.estimate(frame, hand_depth)
+        with clock.measure("scale"):
+            depth, scale, hands = calibrate(depth_map, hands, hand_depth, labels)
+        with clock.measure("viewpoint"):
+            viewpoint = self._viewpoint_estimator.locate(frame, hands)
+        with clock.measure("cloud"):
+            limits = self.parameters.depth
+            cloud = unproject(depth, frame.rgb, frame.camera, limits.near, limits.far)
+        with clock.measure("projection"):
+            sparse = empty_view(ego_camera) if viewpoint is None else splat(cloud, viewpoint.T_ego_exo, ego_camera)
+        with clock.measure("description"):
+            description = self._descriptions.offer(frame, hands)
+        return ExoObservation(
+            stamp_ns=frame.stamp_ns,
+            frame_id=frame.frame_id,
+            valid=viewpoint is not None,
+            hands_exo=hands,
+            hands_ego=() if viewpoint is None else to_ego(hands, viewpoint.T_ego_exo, ego_camera),
+            ego_camera=ego_camera,
+            viewpoint=viewpoint or Viewpoint(np.eye(4), "none"),
+            sparse=sparse,
+            description=description,
+            scale=scale,
+            depth_source=depth_map.source,
+            camera_source=frame.camera_source,
+            exo_depth=depth,
+            exo_cloud=cloud,
+            stage_ms=clock.stage_ms,
+        )
+
+
+class StageClock:
+    """Milliseconds by stage."""
+
+    def __init__(self) -> None:
+        self.stage_ms: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.stage_ms[stage] = 1e3 * (time.perf_counter() - start)
+
+
+def calibrate(
+    depth_map: DepthMap, hands: tuple[Hand, ...], hand_depth: FloatArray, labels: np.ndarray
+) -> tuple[FloatArray, Scale, tuple[Hand, ...]]:
+    """Makes depth and hands agree on the metre.
+
+    Relative depth is scaled by the hands (s* of the paper). Metric depth from a camera is the better
+    ruler: it stays, and each hand is moved along its rays until it lies where the camera measured it.
+
+    Returns:
+        D'_exo in metres, s*, and the hands.
+    """
+    if depth_map.source == "hands":
+        return depth_map.depth, Scale(1.0, source="hand_mesh" if hands else "none"), hands
+    if depth_map.metric:
+        corrected = tuple(
+            _at_measured_depth(hand, fit_scale(np.where(labels == i, hand_depth, np.nan), depth_map.depth))
+            for i, hand in enumerate(hands)
+        )
+        return depth_map.depth, Scale(1.0, source="topic"), corrected
+    scale = fit_scale(hand_depth, depth_map.depth) or Scale(1.0, source="none")
+    return depth_map.depth * np.float32(scale.factor), scale, hands
+
+
+def _at_measured_depth(hand: Hand, ratio: Scale | None) -> Hand:
+    if ratio is None or not 1 / _LARGEST_CORRECTION < ratio.factor < _LARGEST_CORRECTION:
+        return hand
+    # Scaling about the camera's centre moves every keypoint along its own ray.
+    return replace(hand, keypoints=hand.keypoints / np.float32(ratio.factor), scale_source="depth")
+
+
+def to_ego(hands: tuple[Hand, ...], T_ego_exo: Float64Array, camera: Camera) -> tuple[Hand, ...]:
+    """P_ego: `hands` moved to the ego optical frame and projected with K_ego."""
+    moved = []
+    for hand in hands:
+        keypoints = transform(T_ego_exo, hand.keypoints).astype(np.float32)
+        pixels, _ = project(keypoints, camera)
+        moved.append(replace(hand, keypoints=keypoints, keypoints_2d=pixels.astype(np.float32)))
+    return tuple(moved)
+
+
+def empty_view(camera: Camera) -> SparseView:
+    """S_ego of nothing."""
+    shape = (camera.height, camera.width)
+    return SparseView(np.zeros((*shape, 3), np.uint8), np.full(shape, np.nan, np.float32), np.zeros(shape, bool))

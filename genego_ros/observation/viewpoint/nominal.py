@@ -1,0 +1,66 @@
+"""Eyes placed from the hands alone: a guess that needs no network, and the last fallback."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from genego_ros.geometry.rigid import invert, look_at
+from genego_ros.parameters import Parameters
+from genego_ros.types import Float64Array, Frame, Hand, Viewpoint
+
+_PALM = [0, 5, 9, 13, 17]
+_SIDEWAYS_WEIGHT = 2.0
+"""The line from the left to the right hand against the pointing of one hand: hands turn at the wrist,
+while people hardly cross their arms."""
+_FACING_WEIGHT = 0.3
+"""The third-person camera usually faces the person; this decides only where the hands say little."""
+
+
+class NominalViewpoint:
+    """The person looks down at the middle of the hands from `viewpoint.distance`.
+
+    What is forward for the person follows from the line between the wrists and from where the hands
+    point; what is up, from the third-person camera being level but for `viewpoint.camera_pitch_deg`.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+
+    def locate(self, frame: Frame, hands: tuple[Hand, ...]) -> Viewpoint | None:
+        """None without a hand."""
+        if not hands:
+            return None
+        setting = self.parameters.viewpoint
+        pitch, elevation = math.radians(setting.camera_pitch_deg), math.radians(setting.elevation_deg)
+        up = np.array([0.0, -math.cos(pitch), -math.sin(pitch)])
+        middle = np.mean([hand.keypoints[_PALM].mean(axis=0) for hand in hands], axis=0).astype(np.float64)
+        forward = _forward(hands, middle, up)
+        eyes = middle + setting.distance * (math.sin(elevation) * up - math.cos(elevation) * forward)
+        # Looking straight down, `up` no longer says which way round the picture is, `forward` does.
+        return Viewpoint(invert(look_at(eyes, middle, up + 0.01 * forward)), "nominal")
+
+
+def _forward(hands: tuple[Hand, ...], middle: Float64Array, up: Float64Array) -> Float64Array:
+    """The person's horizontal forward direction, unit float64 (3,), exo optical frame."""
+    direction = -_FACING_WEIGHT * _unit(_horizontal(middle, up))
+    for hand in hands:
+        direction = direction + _horizontal(_unit(hand.keypoints[9] - hand.keypoints[0]), up)
+    wrist = {hand.side: hand.keypoints[0].astype(np.float64) for hand in hands}
+    if len(wrist) == 2:
+        direction = direction + _SIDEWAYS_WEIGHT * np.cross(up, _unit(_horizontal(wrist["right"] - wrist["left"], up)))
+    return _unit(_horizontal(direction, up), otherwise=_unit(_horizontal(-middle, up)))
+
+
+def _horizontal(vector: Float64Array, up: Float64Array) -> Float64Array:
+    horizontal: Float64Array = vector - up * float(vector @ up)
+    return horizontal
+
+
+def _unit(vector: Float64Array, otherwise: Float64Array | None = None) -> Float64Array:
+    length = float(np.linalg.norm(vector))
+    if length < 1e-6:
+        return np.zeros(3) if otherwise is None else otherwise
+    unit: Float64Array = vector / length
+    return unit

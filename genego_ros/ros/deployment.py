@@ -1,0 +1,112 @@
+"""Which nodes run, under which names, with which topics: the one description that the launch file and
+`./genego up` both start from. It imports nothing of ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from genego_ros.errors import GenEgoError
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of the launch file and of `./genego up`, given as name:=value."""
+
+    name: str
+    default: str
+    meaning: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeDescription:
+    """One process."""
+
+    executable: str
+    """In lib/genego_ros; also the module `genego_ros.ros.<executable>` and the node's name."""
+    namespace: str
+    parameters_file: Path
+    parameters: Mapping[str, bool]
+    remappings: Mapping[str, str]
+
+
+_BOOLEAN = ("true", "false")
+
+ARGUMENTS = (
+    Argument("namespace", "genego", "namespace of the nodes and of what they publish"),
+    Argument("image_topic", "/camera/image_raw", "third-person camera: Image, or CompressedImage"),
+    Argument("camera_info_topic", "/camera/camera_info", "its intrinsics"),
+    Argument("depth_topic", "/camera/depth/image_raw", "depth registered to it, if there is any"),
+    Argument("params_file", "", "YAML with parameters; empty: config/genego.yaml of this package"),
+    Argument("composed", "true", "both stages in one process; false: one process a stage", _BOOLEAN),
+    Argument("use_sim_time", "false", "follow /clock, as when a recording is replayed with it", _BOOLEAN),
+    Argument("rviz", "false", "start RViz with config/genego.rviz", _BOOLEAN),
+    Argument("autostart", "true", "nodes become active by themselves; false: a lifecycle manager does it", _BOOLEAN),
+    Argument("hosts", "one", "which Fast DDS profile: everything on one host, or on several", ("one", "several")),
+)
+
+
+def share_directory() -> Path:
+    """Where config/, launch/ and models/ are: the source tree, or share/genego_ros of an installation.
+
+    Raises:
+        GenEgoError: neither is there.
+    """
+    package = Path(__file__).resolve().parents[1]
+    candidates = [package.parent, *(parent / "share" / "genego_ros" for parent in package.parents)]
+    for candidate in candidates:
+        if (candidate / "config" / "genego.yaml").is_file():
+            return candidate
+    raise GenEgoError(f"config/genego.yaml is not beside {package} nor in share/genego_ros: install the package again")
+
+
+def complete(given: Mapping[str, str]) -> dict[str, str]:
+    """The arguments with their defaults filled in.
+
+    Raises:
+        GenEgoError: an unknown name or a value that is not among the choices.
+    """
+    known = {argument.name: argument for argument in ARGUMENTS}
+    for name, value in given.items():
+        if name not in known:
+            raise GenEgoError(f"unknown argument '{name}'; known: {', '.join(known)}")
+        if known[name].choices and value.lower() not in known[name].choices:
+            raise GenEgoError(f"argument '{name}' is '{value}': it must be one of {', '.join(known[name].choices)}")
+    return {name: given.get(name, argument.default) for name, argument in known.items()}
+
+
+def describe_nodes(arguments: Mapping[str, str]) -> list[NodeDescription]:
+    """The processes for complete arguments.
+
+    Raises:
+        GenEgoError: the parameter file is not there.
+    """
+    composed = arguments["composed"].lower() == "true"
+    file = Path(arguments["params_file"] or share_directory() / "config" / "genego.yaml")
+    if not file.is_file():
+        raise GenEgoError(f"params_file '{file}' does not exist")
+    executables = ["genego_node"] if composed else ["exo_observation_node", "ego_reconstruction_node"]
+    return [
+        NodeDescription(
+            executable=executable,
+            namespace=arguments["namespace"],
+            parameters_file=file,
+            parameters={name: arguments[name].lower() == "true" for name in ("use_sim_time", "autostart")},
+            remappings={
+                "image": arguments["image_topic"],
+                "camera_info": arguments["camera_info_topic"],
+                "depth": arguments["depth_topic"],
+            }
+            if executable != "ego_reconstruction_node"
+            else {},
+        )
+        for executable in executables
+    ]
+
+
+def fastdds_profile(hosts: str) -> Path:
+    """The Fast DDS profile, for FASTDDS_DEFAULT_PROFILES_FILE: without one, large images are lost."""
+    name = "fastdds.xml" if hosts == "one" else "fastdds_network.xml"
+    return share_directory() / "config" / name

@@ -1,0 +1,126 @@
+"""Subscriptions that know how long they have been silent, and why that may be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+NEWEST_ONLY = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""For inputs: accepts every publisher, keeps nothing old."""
+
+
+class WatchedSubscription:
+    """A subscription to a topic that may carry one of several message types.
+
+    It starts with the first of `types`, or with the one whose publisher is found; while nothing has
+    come, `check` moves on to the type that is really published.
+
+    The QoS can be overridden by parameters (`qos_overrides./<topic>.subscription.reliability` ...).
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        types: Sequence[type],
+        topic: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile = NEWEST_ONLY,
+    ) -> None:
+        self._node = node
+        self._types = {type_name(kind): kind for kind in types}
+        self._callback = callback
+        self._topic = topic
+        self._qos = qos
+        self._since = time.monotonic()
+        self.received = 0
+        self._subscription = self._subscribe(self._published_type() or next(iter(self._types)))
+
+    @property
+    def topic(self) -> str:
+        """The name after namespace and remapping."""
+        return str(self._subscription.topic_name)
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the last message, or since the subscription was made."""
+        return time.monotonic() - self._since
+
+    @property
+    def published(self) -> bool:
+        """Whether anybody publishes the topic."""
+        return self._node.count_publishers(self.topic) > 0
+
+    def check(self, silent_s: float) -> str:
+        """What is wrong and its cure when nothing has come for `silent_s` seconds, else ""."""
+        if self.received == 0:
+            self._follow_type()
+        return "" if self.idle_s < silent_s else self._complaint()
+
+    def close(self) -> None:
+        self._node.destroy_subscription(self._subscription)
+
+    def _subscribe(self, kind: str) -> Any:
+        self._kind = kind
+        return self._node.create_subscription(
+            self._types[kind],
+            self._topic,
+            self._on_message,
+            self._qos,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def _on_message(self, message: Any) -> None:
+        self._since = time.monotonic()
+        self.received += 1
+        self._callback(message)
+
+    def _published_type(self) -> str | None:
+        topic = self._node.resolve_topic_name(self._topic)
+        for info in self._node.get_publishers_info_by_topic(topic):
+            if info.topic_type in self._types:
+                return str(info.topic_type)
+        return None
+
+    def _follow_type(self) -> None:
+        kind = self._published_type()
+        if kind is not None and kind != self._kind:
+            # Two subscriptions of different types on one topic would both stay: the old one goes first.
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = self._subscribe(kind)
+
+    def _complaint(self) -> str:
+        what = f"no message on '{self.topic}' for {self.idle_s:.0f} s (wanted: {self._kind}, {_qos_text(self._qos)})"
+        infos = self._node.get_publishers_info_by_topic(self.topic)
+        if not infos:
+            others = sorted(
+                name
+                for name, types in self._node.get_topic_names_and_types()
+                if set(types) & set(self._types) and self._node.count_publishers(name) and name != self.topic
+            )
+            hint = f"; published instead: {', '.join(others[:6])}" if others else ""
+            return f"{what}: nobody publishes it; is the camera running, is the topic's name right?{hint}"
+        wrong = sorted({str(info.topic_type) for info in infos} - set(self._types))
+        if len(wrong) and not any(info.topic_type in self._types for info in infos):
+            return f"{what}: it is published as {', '.join(wrong)}; remap the input to a topic of the wanted type"
+        offered = "; ".join(sorted({_qos_text(info.qos_profile) for info in infos}))
+        return (
+            f"{what}: it has {len(infos)} publisher(s), {offered}, from which nothing comes; if the QoS do not match, "
+            f"set qos_overrides.{self.topic}.subscription.reliability, else see whether the publisher is stuck"
+        )
+
+
+def type_name(kind: type) -> str:
+    """`sensor_msgs/msg/Image` of a message class."""
+    package, middle = kind.__module__.split(".")[:2]
+    return f"{package}/{middle}/{kind.__name__}"
+
+
+def _qos_text(qos: QoSProfile) -> str:
+    reliability = "reliable" if qos.reliability == ReliabilityPolicy.RELIABLE else "best effort"
+    durability = "transient local" if qos.durability == DurabilityPolicy.TRANSIENT_LOCAL else "volatile"
+    return f"{reliability}, {durability}"

@@ -1,0 +1,187 @@
+"""TF: the ego camera's frame out, and a known camera's pose in."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+from geometry_msgs.msg import Pose, Transform, TransformStamped
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.time import Time
+from tf2_msgs.msg import TFMessage
+
+from genego_ros.errors import GenEgoError
+from genego_ros.geometry.rigid import from_quaternion, interpolate, invert, to_quaternion
+from genego_ros.parameters import Parameters
+from genego_ros.ros.conversions import from_time, to_header
+from genego_ros.types import Float64Array, Frame, Hand, Viewpoint
+
+_KEPT = 200
+"""Transforms kept a frame: two seconds at 100 Hz."""
+_TOLERANCE_NS = 100_000_000
+"""How far from the newest or oldest transform its pose is still taken, as it is."""
+
+
+def to_transform(T_parent_child: Float64Array) -> Transform:
+    message = Transform()
+    x, y, z, w = to_quaternion(T_parent_child[:3, :3])
+    message.rotation.x, message.rotation.y, message.rotation.z, message.rotation.w = x, y, z, w
+    message.translation.x, message.translation.y, message.translation.z = T_parent_child[:3, 3].tolist()
+    return message
+
+
+def to_pose(T_parent_child: Float64Array) -> Pose:
+    transform = to_transform(T_parent_child)
+    pose = Pose(orientation=transform.rotation)
+    pose.position.x, pose.position.y, pose.position.z = T_parent_child[:3, 3].tolist()
+    return pose
+
+
+def from_transform(message: Transform) -> Float64Array:
+    rotation, translation = message.rotation, message.translation
+    return from_quaternion(
+        np.array([rotation.x, rotation.y, rotation.z, rotation.w]),
+        np.array([translation.x, translation.y, translation.z]),
+    )
+
+
+def ego_transform(T_ego_exo: Float64Array, stamp_ns: int, exo_frame: str, ego_frame: str) -> TFMessage:
+    """The ego camera below the exo optical frame, for /tf."""
+    transform = TransformStamped(
+        header=to_header(stamp_ns, exo_frame), child_frame_id=ego_frame, transform=to_transform(invert(T_ego_exo))
+    )
+    return TFMessage(transforms=[transform])
+
+
+class TransformTree:
+    """/tf and /tf_static, remembered: tf2's buffer where ROS provides none."""
+
+    def __init__(self, node: Node) -> None:
+        self._parents: dict[str, str] = {}
+        self._history: dict[str, deque[tuple[int, Float64Array]]] = {}
+        self._static: dict[str, Float64Array] = {}
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._subscriptions = [
+            node.create_subscription(TFMessage, "/tf", self._on_moving, 100),
+            node.create_subscription(TFMessage, "/tf_static", self._on_static, latched),
+        ]
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Float64Array:
+        """T_target_source, float64 (4, 4), at a time.
+
+        Raises:
+            GenEgoError: the frames are not connected, or nothing is known of that time.
+        """
+        up_target, up_source = self._ancestors(target), self._ancestors(source)
+        common = next((frame for frame in up_source if frame in up_target), None)
+        if common is None:
+            raise GenEgoError(
+                f"TF knows no way from '{source}' to '{target}': publish the pose of that camera, for example by "
+                "robot_state_publisher or static_transform_publisher"
+            )
+        down = self._chain(up_target, common, stamp_ns)
+        return invert(down) @ self._chain(up_source, common, stamp_ns)
+
+    def _chain(self, upwards: list[str], common: str, stamp_ns: int) -> Float64Array:
+        """T_common_first for the first frame of `upwards`."""
+        total = np.eye(4)
+        for frame in upwards[: upwards.index(common)]:
+            total = self._to_parent(frame, stamp_ns) @ total
+        return total
+
+    def _ancestors(self, frame: str) -> list[str]:
+        chain = [frame]
+        while (parent := self._parents.get(chain[-1])) is not None and parent not in chain:
+            chain.append(parent)
+        return chain
+
+    def _to_parent(self, frame: str, stamp_ns: int) -> Float64Array:
+        if frame in self._static:
+            return self._static[frame]
+        history = list(self._history[frame])
+        stamps = [stamp for stamp, _ in history]
+        after = int(np.searchsorted(stamps, stamp_ns))
+        if 0 < after < len(history):
+            (start, first), (end, second) = history[after - 1 : after + 1]
+            return interpolate(first, second, (stamp_ns - start) / (end - start))
+        nearest, pose = history[0] if after == 0 else history[-1]
+        if abs(nearest - stamp_ns) > _TOLERANCE_NS:
+            away = 1e-9 * (stamp_ns - nearest)
+            raise GenEgoError(
+                f"TF of '{frame}' is {abs(away):.2f} s {'older' if away > 0 else 'newer'} than the picture: do all "
+                "hosts share one clock, and all nodes one use_sim_time?"
+            )
+        return pose
+
+    def _on_static(self, message: TFMessage) -> None:
+        for transform in message.transforms:
+            self._parents[transform.child_frame_id] = transform.header.frame_id
+            self._static[transform.child_frame_id] = from_transform(transform.transform)
+
+    def _on_moving(self, message: TFMessage) -> None:
+        for transform in message.transforms:
+            child = transform.child_frame_id
+            stamp = from_time(transform.header.stamp)
+            history = self._history.setdefault(child, deque(maxlen=_KEPT))
+            if history and stamp <= history[-1][0]:
+                if stamp == history[-1][0]:
+                    continue
+                history.clear()  # time ran backwards: a recording starts over
+            history.append((stamp, from_transform(transform.transform)))
+            self._parents[child] = transform.header.frame_id
+
+
+class Tf2Tree:
+    """The same through tf2_ros, where ROS provides it."""
+
+    def __init__(self, node: Node) -> None:
+        from tf2_ros import Buffer, TransformListener
+
+        self._buffer = Buffer()
+        self._listener = TransformListener(self._buffer, node)
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Float64Array:
+        """As `TransformTree.lookup`."""
+        from tf2_ros import TransformException
+
+        try:
+            found = self._buffer.lookup_transform(
+                target, source, Time(nanoseconds=stamp_ns), timeout=Duration(seconds=0.05)
+            )
+        except TransformException as error:
+            raise GenEgoError(f"TF knows no way from '{source}' to '{target}': {error}") from error
+        return from_transform(found.transform)
+
+
+def transform_tree(node: Node) -> TransformTree | Tf2Tree:
+    try:
+        return Tf2Tree(node)
+    except ImportError:
+        return TransformTree(node)
+
+
+class TfViewpoint:
+    """Viewpoint backend `tf`: the ego camera is known to TF, such as the robot's own head camera."""
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        tree: TransformTree | Tf2Tree,
+        ego_frame_id: str,
+        warn: Callable[[str], None],
+    ) -> None:
+        self.parameters = parameters
+        self._tree = tree
+        self._ego_frame_id = ego_frame_id
+        self._warn = warn
+
+    def locate(self, frame: Frame, hands: tuple[Hand, ...]) -> Viewpoint | None:
+        """X at the frame's stamp; needs no hands. None, with a warning, where TF does not know it."""
+        try:
+            return Viewpoint(self._tree.lookup(self._ego_frame_id, frame.frame_id, frame.stamp_ns), "tf")
+        except GenEgoError as error:
+            self._warn(str(error))
+            return None
