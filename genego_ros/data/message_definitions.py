@@ -40,7 +40,7 @@ class MessageDefinitions:
         text, _ = self._store.generate_msgdef(name, ros_version=2)
         # rosbags hashes the legacy type `char` as such, rosidl as the uint8 it stands for; so the hash that
         # rosidl has left beside the definition is the one to trust.
-        return text, _installed_hash(name) or self._store.hash_rihs01(name)
+        return text, installed_hash(name) or self._store.hash_rihs01(name)
 
     def _learn(self, name: str) -> None:
         """Puts a type and those of its fields into the store."""
@@ -81,7 +81,7 @@ def _installed_file(name: str, suffix: str) -> Path | None:
     return next(filter(Path.is_file, candidates), None)
 
 
-def _installed_hash(name: str) -> str | None:
+def installed_hash(name: str) -> str | None:
     """The type hash that rosidl installs since Iron; None before."""
     if (file := _installed_file(name, ".json")) is None:
         return None

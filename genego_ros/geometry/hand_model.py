@@ -64,9 +64,7 @@ class HandModel:
             raise GenEgoError(f"'{path}' is no hand mesh of 21 bones; {cure}")
         vertices = tensors["vertices"]
         weights = np.zeros((len(vertices), KEYPOINTS), np.float32)
-        np.add.at(
-            weights, (np.arange(len(vertices))[:, None], tensors["skin_bones"]), tensors["skin_weights"]
-        )
+        np.add.at(weights, (np.arange(len(vertices))[:, None], tensors["skin_bones"]), tensors["skin_weights"])
         homogeneous = np.hstack([vertices, np.ones((len(vertices), 1), np.float32)])
         skinning = (weights[:, :, None] * homogeneous[:, None, :]).reshape(len(vertices), 4 * KEYPOINTS)
         return cls(
