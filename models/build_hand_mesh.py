@@ -101,9 +101,7 @@ def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return np.bincount(faces.ravel(), np.repeat(thirds, 3), minlength=len(vertices))
 
 
-def keypoint_positions(
-    vertices: np.ndarray, faces: np.ndarray, wrist: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
+def keypoint_positions(vertices: np.ndarray, faces: np.ndarray, wrist: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The 21 keypoints, (21, 3): the wrist bone's head, the joints, and the fingers' ends.
 
     A joint is the centre of the skin that its two bones share, the rule from which SMPL and MANO

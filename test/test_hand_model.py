@@ -60,9 +60,7 @@ def test_the_mesh_is_closed_and_of_an_adult_hand(model: HandModel) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_rest_keypoints_moved_by_a_similarity_give_the_rest_mesh_moved_by_it(
-    model: HandModel, side: str
-) -> None:
+def test_rest_keypoints_moved_by_a_similarity_give_the_rest_mesh_moved_by_it(model: HandModel, side: str) -> None:
     turn, shift = Rotation.from_rotvec([0.4, -1.9, 2.2]), np.array([0.3, -0.1, 1.2])
     fitted = model.fit((0.8 * turn.apply(model.rest_keypoints(side)) + shift).astype(np.float32), side)
     rest = model.vertices * (np.array([-1, 1, 1]) if side == "left" else 1)

@@ -1,0 +1,221 @@
+"""`genego play`: publishes a bag, a video, a photo or a folder of pictures.
+
+Everything is due on one absolute schedule, so that being late once does not shift the rest. Bytes of a bag
+are published as they were recorded, header stamps included; `--clock` lets nodes with use_sim_time live in
+the bag's time. Pictures are stamped with the present, or with the simulated time that `--clock` publishes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock
+from tqdm import tqdm
+
+from genego_ros.data.bag_storage import is_bag
+from genego_ros.data.bags import inspect_bag
+from genego_ros.data.pictures import open_pictures
+from genego_ros.errors import GenEgoError
+from genego_ros.ros.conversions import to_time
+from genego_ros.ros.play_sources import DEPTH, BagSource, PictureSource, Source, camera_info_from
+
+LATE_NS = 20_000_000
+"""What is published this much after it was due counts as late."""
+SETTLE_S = 0.5
+"""After the first subscriber is seen: for the others, and for both sides to know each other."""
+BAR_S = 3.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, help="bag (folder, .mcap or .db3), video, photo or folder of pictures")
+    parser.add_argument("--rate", type=_positive, default=1.0, help="speed, 1 is as recorded (photos: 30 Hz)")
+    parser.add_argument("--loop", action="store_true", help="begin again at the end")
+    parser.add_argument("--clock", type=_positive, nargs="?", const=40.0, metavar="HZ", help="publish /clock (40 Hz)")
+    parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="bags: only these topics")
+    parser.add_argument("--image-topic", default="/camera/image_raw", help="pictures: where to publish them")
+    parser.add_argument(
+        "--camera-info",
+        metavar="YAML|DEGREES",
+        help="pictures: a camera_calibration file or a horizontal field of view",
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="wait at most this long for a subscriber before the first message (default 5, 0: not at all)",
+    )
+
+
+def _positive(text: str) -> float:
+    if (value := float(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plays until the end, Ctrl-C or SIGTERM.
+
+    Raises:
+        GenEgoError: the source cannot be played, or breaks off; what is readable was published before.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _node() as node:
+        source = _source(node, args)
+        ticker = _Ticker(node) if args.clock else None
+        pace = Pace(args.rate, ticker, args.clock or 0.0)
+        try:
+            if args.wait > 0:
+                _wait_for_subscriber(node, source, args.wait)
+            _play(source, pace, args.loop, args.rate)
+        except KeyboardInterrupt:
+            node.get_logger().info("stopped")
+        finally:
+            _report(node, pace)
+        for publisher in source.publishers:
+            publisher.wait_for_all_acked(Duration(seconds=2))
+    return 0
+
+
+@contextmanager
+def _node() -> Iterator[Node]:
+    # Python's own Ctrl-C is wanted: rclpy's would end the context under the last messages.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        yield rclpy.create_node("genego_play", start_parameter_services=False)
+    finally:
+        rclpy.shutdown()
+
+
+def _source(node: Node, args: argparse.Namespace) -> Source:
+    if is_bag(args.source):
+        return BagSource(node, inspect_bag(args.source), args.topics)
+    if args.topics:
+        raise GenEgoError(f"{args.source} is not a bag, so it has no topics to choose; use --image-topic")
+    pictures = open_pictures(args.source)
+    camera = camera_info_from(args.camera_info, pictures.width, pictures.height) if args.camera_info else None
+    return PictureSource(node, pictures, args.image_topic, camera)
+
+
+class _Ticker:
+    """Publishes /clock, never backwards but when a bag begins again."""
+
+    def __init__(self, node: Node) -> None:
+        self._publisher = node.create_publisher(Clock, "/clock", DEPTH)
+
+    def __call__(self, time_ns: int) -> None:
+        self._publisher.publish(Clock(clock=to_time(time_ns)))
+
+
+class Pace:
+    """Waits for events of a recorded time on one absolute schedule, ticking the simulated clock meanwhile."""
+
+    def __init__(self, rate: float, tick: Callable[[int], None] | None = None, tick_hz: float = 0.0) -> None:
+        self._rate = rate
+        self._tick = tick
+        self._period_ns = round(1e9 / tick_hz) if tick else 0
+        self._origin: tuple[int, int] | None = None
+        """A wall time and the source's time that is due then."""
+        self._next_tick_ns = 0
+        self._ticked_ns = 0
+        self.last_ns = 0
+        """The source's time of the last event."""
+        self.events = self.late = self.worst_lag_ns = 0
+
+    @property
+    def simulated(self) -> bool:
+        return self._tick is not None
+
+    def begin(self, time_ns: int, gap_ns: int) -> None:
+        """A pass begins with an event of this time: now, or the gap after the pass before."""
+        wall_ns = self._due(self.last_ns + gap_ns) if self._origin else time.monotonic_ns()
+        self._origin = (wall_ns, time_ns)
+        self._next_tick_ns = self._next_tick_ns or wall_ns
+        self._ticked_ns = min(self._ticked_ns, time_ns - 1)
+
+    def wait(self, time_ns: int) -> None:
+        """Returns when the event of this time is due."""
+        due_ns = self._due(time_ns)
+        while self._tick and self._next_tick_ns < due_ns:
+            _sleep_until(self._next_tick_ns)
+            self._tick_to(self._time_at(self._next_tick_ns))
+            self._next_tick_ns += self._period_ns
+        _sleep_until(due_ns)
+        # Nobody shall get a message from the future of the clock.
+        self._tick_to(time_ns)
+        lag_ns = time.monotonic_ns() - due_ns
+        self.events += 1
+        self.late += lag_ns > LATE_NS
+        self.worst_lag_ns = max(self.worst_lag_ns, lag_ns)
+        self.last_ns = time_ns
+
+    def _tick_to(self, time_ns: int) -> None:
+        if self._tick and time_ns > self._ticked_ns:
+            self._ticked_ns = time_ns
+            self._tick(time_ns)
+
+    def _due(self, time_ns: int) -> int:
+        assert self._origin
+        return self._origin[0] + round((time_ns - self._origin[1]) / self._rate)
+
+    def _time_at(self, wall_ns: int) -> int:
+        assert self._origin
+        return self._origin[1] + round((wall_ns - self._origin[0]) * self._rate)
+
+
+def _sleep_until(wall_ns: int) -> None:
+    if (left := wall_ns - time.monotonic_ns()) > 0:
+        time.sleep(left / 1e9)
+
+
+def _wait_for_subscriber(node: Node, source: Source, at_most_s: float) -> None:
+    topics = ", ".join(publisher.topic_name for publisher in source.publishers)
+    node.get_logger().info(f"waiting up to {at_most_s:g} s for a subscriber of {topics}")
+    end = time.monotonic() + at_most_s
+    while not any(publisher.get_subscription_count() for publisher in source.publishers):
+        if time.monotonic() > end:
+            node.get_logger().warning("no subscriber has come; playing all the same")
+            return
+        time.sleep(0.02)
+    time.sleep(SETTLE_S)
+
+
+def _play(source: Source, pace: Pace, loop: bool, rate: float) -> None:
+    seconds = float("inf") if loop or source.duration_ns is None else source.duration_ns / 1e9 / rate
+    total = None if loop else source.total
+    with tqdm(total=total, unit="msg", file=sys.stderr, disable=seconds <= BAR_S) as bar:
+        while True:
+            _play_once(source, pace, bar)
+            if not loop:
+                return
+
+
+def _play_once(source: Source, pace: Pace, bar: Any) -> None:
+    begun = False
+    for time_ns, publish in source.events():
+        if not begun:
+            pace.begin(time_ns, source.gap_ns)
+            begun = True
+        pace.wait(time_ns)
+        publish(time_ns if pace.simulated else time.time_ns())
+        bar.update()
+
+
+def _report(node: Node, pace: Pace) -> None:
+    node.get_logger().info(f"published {pace.events} messages")
+    if pace.late:
+        node.get_logger().warning(
+            f"could not keep up: {pace.late} of them were more than {LATE_NS / 1e6:.0f} ms late, the worst by "
+            f"{pace.worst_lag_ns / 1e6:.0f} ms; all were published. Try a lower --rate"
+        )
