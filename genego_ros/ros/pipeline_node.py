@@ -51,7 +51,6 @@ class PipelineNode(LifecycleNode):
         self.autostart: bool = self.declare_parameter("autostart", True).value
         self._parameter_problems = declare_parameters(self)
         self.parameters: Parameters = read_parameters(self)
-        self.add_on_set_parameters_callback(self._on_parameters)
         self.status = empty_status(name)
         self._status_publisher = self.create_output(PipelineStatus, "status")
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
@@ -67,6 +66,7 @@ class PipelineNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._every_second, clock=steady)
         self._start_timer = self.create_timer(0.0, self._start, clock=steady)
+        self.add_on_set_parameters_callback(self._on_parameters)
 
     # What a subclass gives ---------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ def run_node(make: Callable[[], PipelineNode]) -> None:
     try:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
-        node.get_logger().info("stopping")
+        pass  # asked to stop; the context is gone already, so nothing can be logged
     finally:
         node._deactivate()
         executor.shutdown()
