@@ -1,0 +1,108 @@
+"""Pinhole projection between pixels, rays and points."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import float32, intp, njit, types, uint8
+
+from genego_ros.errors import GenEgoError
+from genego_ros.types import Array, ByteArray, Camera, Cloud, Float64Array, FloatArray
+
+
+def rays(camera: Camera) -> FloatArray:
+    """Directions through the pixel centres, float32 (H, W, 3), camera frame, z = 1.
+
+    A ray times its pixel's depth is the point seen there.
+    """
+    directions = np.ones((camera.height, camera.width, 3), np.float32)
+    directions[..., 0] = (np.arange(camera.width) - camera.cx) / camera.fx
+    directions[..., 1] = ((np.arange(camera.height) - camera.cy) / camera.fy)[:, None]
+    return directions
+
+
+def project(points: Array, camera: Camera) -> tuple[Float64Array, Float64Array]:
+    """Where points of the camera frame fall in the picture.
+
+    Args:
+        points: (N, 3), metres, camera frame.
+
+    Returns:
+        Pixels, float64 (N, 2), (column, row), outside the picture too; NaN where z <= 0.
+        Depths z, float64 (N,), metres.
+    """
+    x, y, z = np.asarray(points, np.float64).T
+    in_front = np.where(z > 0, z, np.nan)
+    pixels = np.stack([camera.fx * x / in_front + camera.cx, camera.fy * y / in_front + camera.cy], axis=1)
+    return pixels, z
+
+
+def unproject(depth: FloatArray, rgb: ByteArray, camera: Camera, near: float, far: float) -> Cloud:
+    """The cloud of a depth image, in the camera frame, in row order.
+
+    A point's `spacing` is the distance between neighbouring rays at its depth, z max(1 / fx, 1 / fy);
+    where the surface is slanted, its points lie farther apart by 1 / cos(slant).
+
+    Args:
+        depth: float32 (H, W), metres along z, NaN invalid.
+        rgb: uint8 (H, W, 3), RGB, registered to `depth`.
+        near, far: metres; depth outside of [near, far], and zero, is left out.
+
+    Raises:
+        GenEgoError: the pictures are of another size or type than the camera wants.
+    """
+    shape = (camera.height, camera.width)
+    if depth.shape != shape or depth.dtype != np.float32:
+        raise GenEgoError(f"depth is {depth.dtype} {depth.shape}, its camera wants float32 {shape}")
+    if rgb.shape != (*shape, 3) or rgb.dtype != np.uint8:
+        raise GenEgoError(f"picture is {rgb.dtype} {rgb.shape}, its camera wants uint8 {(*shape, 3)}")
+    points = np.empty((depth.size, 3), np.float32)
+    colors = np.empty((depth.size, 3), np.uint8)
+    spacing = np.empty(depth.size, np.float32)
+    n = _unproject(
+        np.require(depth, requirements=["C", "A"]),
+        np.require(rgb, requirements=["C", "A"]),
+        ((np.arange(camera.width) - camera.cx) / camera.fx).astype(np.float32),
+        ((np.arange(camera.height) - camera.cy) / camera.fy).astype(np.float32),
+        max(1.0 / camera.fx, 1.0 / camera.fy),
+        near,
+        far,
+        points,
+        colors,
+        spacing,
+    )
+    return Cloud(points[:n], colors[:n], spacing[:n])
+
+
+# Compiled when imported, not at the first frame. Inputs are declared read-only because arrays that
+# look into a message's bytes are; writable ones are accepted too.
+@njit(
+    intp(
+        types.Array(float32, 2, "C", readonly=True),
+        types.Array(uint8, 3, "C", readonly=True),
+        float32[::1],
+        float32[::1],
+        float32,
+        float32,
+        float32,
+        float32[:, ::1],
+        uint8[:, ::1],
+        float32[::1],
+    ),
+    cache=True,
+    nogil=True,
+)
+def _unproject(depth, rgb, ray_x, ray_y, pitch, near, far, points, colors, spacing):  # type: ignore[no-untyped-def]
+    n = 0
+    for row in range(depth.shape[0]):
+        for column in range(depth.shape[1]):
+            z = depth[row, column]
+            if z > 0 and near <= z <= far:  # false for NaN
+                points[n, 0] = ray_x[column] * z
+                points[n, 1] = ray_y[row] * z
+                points[n, 2] = z
+                colors[n, 0] = rgb[row, column, 0]
+                colors[n, 1] = rgb[row, column, 1]
+                colors[n, 2] = rgb[row, column, 2]
+                spacing[n] = pitch * z
+                n += 1
+    return n

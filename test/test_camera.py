@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genego_ros.errors import GenEgoError
+from genego_ros.geometry.camera import project, rays, unproject
+from genego_ros.types import Camera
+
+cameras = st.builds(
+    Camera,
+    width=st.integers(1, 60),
+    height=st.integers(1, 60),
+    fx=st.floats(5, 2000),
+    fy=st.floats(5, 2000),
+    cx=st.floats(-50, 100),
+    cy=st.floats(-50, 100),
+)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(cameras, seeds)
+def test_projection_agrees_with_opencv(camera: Camera, seed: int) -> None:
+    points = np.random.default_rng(seed).uniform([-2, -2, 0.1], [2, 2, 5], (20, 3))
+    expected, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), camera.matrix, None)
+    pixels, z = project(points, camera)
+    np.testing.assert_allclose(pixels, expected[:, 0], rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(z, points[:, 2])
+
+
+def test_points_behind_the_camera_have_no_pixel() -> None:
+    pixels, z = project(np.array([[0.1, 0.1, -1.0], [0.1, 0.1, 0.0]]), Camera(4, 4, 2, 2, 1.5, 1.5))
+    assert np.isnan(pixels).all()
+    assert z.tolist() == [-1.0, 0.0]
+
+
+@given(cameras, seeds)
+def test_unprojected_pixels_project_back_in_row_order(camera: Camera, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (camera.height, camera.width)
+    depth = rng.uniform(0.2, 6.0, shape).astype(np.float32)
+    depth[rng.random(shape) < 0.3] = np.nan
+    depth[rng.random(shape) < 0.1] = 0.0
+    rgb = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    cloud = unproject(depth, rgb, camera, 0.5, 4.0)
+    rows, columns = np.nonzero((depth >= 0.5) & (depth <= 4.0))
+    pixels, z = project(cloud.points, camera)
+    np.testing.assert_allclose(pixels, np.stack([columns, rows], axis=1), atol=0.01)
+    np.testing.assert_array_equal(z, depth[rows, columns])
+    np.testing.assert_array_equal(cloud.colors, rgb[rows, columns])
+
+
+def test_spacing_is_the_distance_of_neighbours_on_a_wall() -> None:
+    camera = Camera(40, 30, 50.0, 80.0, 20.0, 15.0)
+    depth = np.full((30, 40), 2.0, np.float32)
+    cloud = unproject(depth, np.zeros((30, 40, 3), np.uint8), camera, 0.1, 8.0)
+    gaps = np.linalg.norm(np.diff(cloud.points.reshape(30, 40, 3), axis=1), axis=-1)
+    np.testing.assert_allclose(cloud.spacing.reshape(30, 40)[:, 1:], gaps, rtol=1e-5)
+
+
+def test_pictures_that_look_into_a_message_are_accepted() -> None:
+    depth = np.frombuffer(np.full(12, 1.0, np.float32).tobytes(), np.float32).reshape(3, 4)
+    rgb = np.frombuffer(bytes(range(36)), np.uint8).reshape(3, 4, 3)
+    cloud = unproject(depth, rgb, Camera(4, 3, 4, 4, 1.5, 1), 0.1, 8.0)
+    assert cloud.colors.tobytes() == bytes(range(36))
+
+
+def test_no_valid_depth_gives_an_empty_cloud() -> None:
+    cloud = unproject(
+        np.zeros((3, 4), np.float32), np.zeros((3, 4, 3), np.uint8), Camera(4, 3, 4, 4, 1.5, 1), 0.0, 8.0
+    )
+    assert cloud.points.shape == (0, 3) and cloud.colors.shape == (0, 3) and cloud.spacing.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("depth", "rgb"),
+    [
+        (np.zeros((3, 5), np.float32), np.zeros((3, 4, 3), np.uint8)),
+        (np.zeros((3, 4), np.uint16), np.zeros((3, 4, 3), np.uint8)),
+        (np.zeros((3, 4), np.float32), np.zeros((3, 4), np.uint8)),
+    ],
+)
+def test_pictures_of_another_size_or_type_are_refused(depth: np.ndarray, rgb: np.ndarray) -> None:
+    with pytest.raises(GenEgoError, match="its camera wants"):
+        unproject(depth, rgb, Camera(4, 3, 4, 4, 1.5, 1), 0.1, 8.0)
+
+
+@given(cameras)
+def test_rays_go_through_the_pixel_centres(camera: Camera) -> None:
+    directions = rays(camera)
+    assert directions.dtype == np.float32 and directions.shape == (camera.height, camera.width, 3)
+    pixels, _ = project(3.0 * directions.reshape(-1, 3), camera)
+    columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+    np.testing.assert_allclose(pixels, np.stack([columns, rows], axis=-1).reshape(-1, 2), atol=0.01)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4), st.integers(1, 4), st.floats(-0.3, 0.3), st.floats(-0.3, 0.3))
+def test_a_resized_camera_sees_a_point_where_the_resized_picture_shows_it(
+    sx: int, sy: int, x: float, y: float
+) -> None:
+    """A picture of one bright pixel, enlarged by whole pixels: its block's middle is the projection."""
+    camera = Camera(40, 30, 30.0, 35.0, 19.5, 14.5)
+    (column, row), _ = (values[0] for values in project(np.array([[x, y, 1.0]]), camera))
+    picture = np.zeros((30, 40))
+    picture[round(row), round(column)] = 1.0
+    rows, columns = np.nonzero(np.kron(picture, np.ones((sy, sx))))
+    shown = np.array([columns.mean(), rows.mean()])
+    centre = np.array([[(round(column) - camera.cx) / camera.fx, (round(row) - camera.cy) / camera.fy, 1.0]])
+    pixels, _ = project(centre, camera.resized(40 * sx, 30 * sy))
+    np.testing.assert_allclose(pixels[0], shown, atol=1e-9)
