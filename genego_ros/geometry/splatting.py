@@ -87,9 +87,7 @@ _SPACING = types.Array(float32, 1, "C", readonly=True)
 
 
 @njit(
-    void(
-        _POINTS, _SPACING, float32[:, ::1], float32[::1], int64, int64, int64, float32[:, ::1], int32[:, ::1]
-    ),
+    void(_POINTS, _SPACING, float32[:, ::1], float32[::1], int64, int64, int64, float32[:, ::1], int32[:, ::1]),
     cache=True,
     nogil=True,
     error_model="numpy",

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from rclpy.qos import QoSProfile
 
 from genego_ros.msg import ExoObservation as ExoObservationMessage
@@ -37,8 +40,8 @@ class EgoReconstructionNode(PipelineNode):
     def close_inputs(self) -> None:
         self._topic.close()
 
-    def input(self) -> Newest:
-        return self._newest
+    def slots(self) -> list[Newest[Any]]:
+        return [self._newest]
 
     def check_inputs(self) -> str:
         return self._topic.check(self.parameters.input.silent_s)
@@ -46,7 +49,10 @@ class EgoReconstructionNode(PipelineNode):
     def apply(self, parameters: Parameters) -> None:
         self._stage.update(parameters)
 
-    def work(self, timeout_s: float) -> None:
+    def steps(self) -> list[Callable[[float], None]]:
+        return [self._reconstruct]
+
+    def _reconstruct(self, timeout_s: float) -> None:
         message = self._newest.take(timeout_s)
         if message is not None:
             observation = observation_message.from_message(message)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from genego_ros.parameters import Parameters
 from genego_ros.ros.camera_input import CameraInput
 from genego_ros.ros.newest import Newest
@@ -36,8 +39,8 @@ class ExoObservationNode(PipelineNode):
     def close_inputs(self) -> None:
         self._camera_input.close()
 
-    def input(self) -> Newest:
-        return self._camera_input.newest
+    def slots(self) -> list[Newest[Any]]:
+        return [self._camera_input.newest]
 
     def check_inputs(self) -> str:
         return self._camera_input.check()
@@ -46,7 +49,10 @@ class ExoObservationNode(PipelineNode):
         self._camera_input.parameters = parameters.input
         self._exo_stage.update(parameters)
 
-    def work(self, timeout_s: float) -> None:
+    def steps(self) -> list[Callable[[float], None]]:
+        return [self._observe]
+
+    def _observe(self, timeout_s: float) -> None:
         frame = self._camera_input.take(timeout_s)
         if frame is not None:
             self.complete(self._exo_stage.process(frame))

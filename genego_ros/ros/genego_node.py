@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from genego_ros.parameters import Parameters
 from genego_ros.ros.exo_observation_node import ExoObservationNode
+from genego_ros.ros.newest import Newest
 from genego_ros.ros.pipeline_node import run_node
 from genego_ros.ros.stages import EgoStage
 from genego_ros.types import ExoObservation
@@ -29,7 +33,23 @@ class GenEgoNode(ExoObservationNode):
         super().apply(parameters)
         self._ego_stage.update(parameters)
 
+    def open_inputs(self) -> None:
+        self._observations: Newest[ExoObservation] = Newest()
+        super().open_inputs()
+
+    def slots(self) -> list[Newest[Any]]:
+        return [*super().slots(), self._observations]
+
+    def steps(self) -> list[Callable[[float], None]]:
+        return [*super().steps(), self._reconstruct]
+
     def complete(self, observation: ExoObservation) -> None:
+        self._observations.put(observation)
+
+    def _reconstruct(self, timeout_s: float) -> None:
+        observation = self._observations.take(timeout_s)
+        if observation is None:
+            return
         view = self._ego_stage.process(observation)
         self.report(observation, {**observation.stage_ms, **view.stage_ms}, float(view.seen.mean()))
 

@@ -1,4 +1,4 @@
-"""The lifecycle that all nodes share: parameters, one worker, status, and no frame that kills."""
+"""The lifecycle that all nodes share: parameters, workers, status, and no frame that kills."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
@@ -30,7 +30,7 @@ from genego_ros.types import ExoObservation
 OUTPUT_QOS = QoSProfile(depth=1)
 """Reliable, newest only."""
 _WAIT_S = 0.1
-"""How long the worker waits before it looks whether it should stop."""
+"""How long a worker waits before it looks whether it should stop."""
 _REPEAT_S = 5.0
 """The same warning is logged again after this time."""
 _LATENCY_SANE_MS = 60_000.0
@@ -39,9 +39,10 @@ _LATENCY_SANE_MS = 60_000.0
 
 class PipelineNode(LifecycleNode):
     """Base of the nodes. A subclass says what to load (`set_up`), what to listen to (`open_inputs`) and
-    what to do with one item (`work`); everything that goes wrong in there is caught here and told.
+    what to do with one item (`steps`); everything that goes wrong in there is caught here and told.
 
-    The work runs in a thread of its own, so that parameters, lifecycle and inputs stay responsive.
+    Each step runs in a thread of its own, so that parameters, lifecycle and inputs stay responsive and
+    the second stage works on one frame while the first is at the next.
     The parameter `autostart` (true) configures and activates the node at once; without it, a lifecycle
     manager does.
     """
@@ -60,7 +61,7 @@ class PipelineNode(LifecycleNode):
         self._frame_trouble = ""
         self._published_at = -1.0
         self._status_lock = threading.Lock()
-        self._worker: threading.Thread | None = None
+        self._workers: list[threading.Thread] = []
         self._working = threading.Event()
         # Steady, since /clock may not have come yet, and that is one of the things to complain about.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -87,12 +88,13 @@ class PipelineNode(LifecycleNode):
         """Destroys them (deactivate)."""
 
     @abstractmethod
-    def work(self, timeout_s: float) -> None:
-        """Waits for one item and processes it. May raise GenEgoError."""
+    def steps(self) -> Sequence[Callable[[float], None]]:
+        """Functions that each wait for one item, that many seconds at most, and process it; they may
+        raise GenEgoError."""
 
     @abstractmethod
-    def input(self) -> Newest[Any]:
-        """What counts the frames that came and were dropped."""
+    def slots(self) -> Sequence[Newest[Any]]:
+        """Where items wait for a step, the input first; they count what came and what was dropped."""
 
     @abstractmethod
     def check_inputs(self) -> str:
@@ -166,16 +168,18 @@ class PipelineNode(LifecycleNode):
     def _activate(self) -> None:
         self.open_inputs()
         self._working.set()
-        self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
-        self._worker.start()
+        self._workers = [threading.Thread(target=self._work, args=(step,), daemon=True) for step in self.steps()]
+        for worker in self._workers:
+            worker.start()
         self.get_logger().info("active")
 
     def _deactivate(self) -> None:
-        if self._worker is None:
+        if not self._workers:
             return
         self._working.clear()
-        self._worker.join()
-        self._worker = None
+        for worker in self._workers:
+            worker.join()
+        self._workers = []
         self.close_inputs()
 
     def _transition(self, what: str, action: Callable[[], None]) -> TransitionCallbackReturn:
@@ -201,10 +205,10 @@ class PipelineNode(LifecycleNode):
 
     # Work --------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
+    def _work(self, step: Callable[[float], None]) -> None:
         while self._working.is_set():
             try:
-                self.work(_WAIT_S)
+                step(_WAIT_S)
             except GenEgoError as error:
                 self._reject(str(error))
             except Exception as error:
@@ -219,17 +223,18 @@ class PipelineNode(LifecycleNode):
 
     def _publish_status(self) -> None:
         with self._status_lock:
-            if self._worker is not None:
-                counter = self.input()
-                self.status.frames_received, self.status.frames_dropped = counter.received, counter.dropped
+            if self._workers:
+                slots = self.slots()
+                self.status.frames_received = slots[0].received
+                self.status.frames_dropped = sum(slot.dropped for slot in slots)
             trouble = self._failure or self._frame_trouble or self._standing_trouble
-            self.status.message = trouble or ("inactive" if self._worker is None else "ok")
+            self.status.message = trouble or ("ok" if self._workers else "inactive")
             self._frame_trouble = ""
             self._published_at = time.monotonic()
             self._status_publisher.publish(self.status)
 
     def _every_second(self) -> None:
-        self._standing_trouble = self.check_inputs() if self._worker is not None else ""
+        self._standing_trouble = self.check_inputs() if self._workers else ""
         if self._standing_trouble:
             self.warn(self._standing_trouble)
         if time.monotonic() - self._published_at > 0.9:
@@ -240,7 +245,7 @@ class PipelineNode(LifecycleNode):
         result = check_change(self, changed)
         if result.successful:
             self.parameters = self.parameters.changed({p.name: p.value for p in changed})
-            if self._worker is not None:
+            if self._workers:
                 self.apply(self.parameters)
         return result
 

@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
+        # A terminal sends Ctrl-C to the nodes too; a second one must not leave any of them behind.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         stop(processes)
 
 
