@@ -69,9 +69,7 @@ def test_pictures_that_look_into_a_message_are_accepted() -> None:
 
 
 def test_no_valid_depth_gives_an_empty_cloud() -> None:
-    cloud = unproject(
-        np.zeros((3, 4), np.float32), np.zeros((3, 4, 3), np.uint8), Camera(4, 3, 4, 4, 1.5, 1), 0.0, 8.0
-    )
+    cloud = unproject(np.zeros((3, 4), np.float32), np.zeros((3, 4, 3), np.uint8), Camera(4, 3, 4, 4, 1.5, 1), 0.0, 8.0)
     assert cloud.points.shape == (0, 3) and cloud.colors.shape == (0, 3) and cloud.spacing.shape == (0,)
 
 
@@ -99,9 +97,7 @@ def test_rays_go_through_the_pixel_centres(camera: Camera) -> None:
 
 @settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 4), st.floats(-0.3, 0.3), st.floats(-0.3, 0.3))
-def test_a_resized_camera_sees_a_point_where_the_resized_picture_shows_it(
-    sx: int, sy: int, x: float, y: float
-) -> None:
+def test_a_resized_camera_sees_a_point_where_the_resized_picture_shows_it(sx: int, sy: int, x: float, y: float) -> None:
     """A picture of one bright pixel, enlarged by whole pixels: its block's middle is the projection."""
     camera = Camera(40, 30, 30.0, 35.0, 19.5, 14.5)
     (column, row), _ = (values[0] for values in project(np.array([[x, y, 1.0]]), camera))

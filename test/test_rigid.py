@@ -91,9 +91,7 @@ def test_a_camera_looks_at_its_target(eye: Float64Array, target: Float64Array, u
     assert seen[1, 0] == pytest.approx(0.0, abs=1e-9)  # and nothing is tilted
 
 
-@pytest.mark.parametrize(
-    ("target", "up"), [((0, 0, 1), (0, 0, 1)), ((0, 0, 1), (0, 0, 0)), ((0, 0, 0), (0, -1, 0))]
-)
+@pytest.mark.parametrize(("target", "up"), [((0, 0, 1), (0, 0, 1)), ((0, 0, 1), (0, 0, 0)), ((0, 0, 0), (0, -1, 0))])
 def test_a_camera_that_cannot_look_there_is_refused(target: tuple[float, ...], up: tuple[float, ...]) -> None:
     with pytest.raises(GenEgoError, match="camera"):
         rigid.look_at((0, 0, 0), target, up)

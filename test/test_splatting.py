@@ -122,11 +122,7 @@ def test_a_small_point_fills_two_by_two_pixels() -> None:
 
 def test_squares_grow_with_nearness_up_to_their_bound() -> None:
     sides = {
-        z: int(
-            splat(
-                cloud_of([[0.0, 0.0, z]], 0.02), np.eye(4), Camera(99, 99, 100, 100, 49, 49)
-            ).projected.sum()
-        )
+        z: int(splat(cloud_of([[0.0, 0.0, z]], 0.02), np.eye(4), Camera(99, 99, 100, 100, 49, 49)).projected.sum())
         for z in (4.0, 1.0, 0.5, 0.06)
     }
     assert sides == {4.0: 2**2, 1.0: 3**2, 0.5: 6**2, 0.06: 32**2}
@@ -145,9 +141,7 @@ def test_a_magnified_wall_has_no_pinholes(closer: float, roll: float, tilt: floa
 
 def test_a_wall_behind_does_not_shine_through_a_magnified_one() -> None:
     front, back = wall(1.0), wall(3.0)
-    both = Cloud(
-        *(np.concatenate([getattr(back, k), getattr(front, k)]) for k in ("points", "colors", "spacing"))
-    )
+    both = Cloud(*(np.concatenate([getattr(back, k), getattr(front, k)]) for k in ("points", "colors", "spacing")))
     T = compose(np.eye(3), [0.0, 0.0, -0.6])
     assert splat(both, T, Camera(61, 61, 140.0, 140.0, 30.0, 30.0)).depth.max() < 0.5
 
