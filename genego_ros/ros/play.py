@@ -33,8 +33,11 @@ from genego_ros.ros.play_sources import DEPTH, BagSource, PictureSource, Source,
 LATE_NS = 20_000_000
 """What is published this much after it was due counts as late."""
 SETTLE_S = 0.5
-"""After the first subscriber is seen: for the others, and for both sides to know each other."""
+"""Subscribers that come together are waited for together, until none has come for so long."""
 BAR_S = 3.0
+"""What takes longer shows a progress bar."""
+ACKNOWLEDGED_S = 2.0
+"""At the end: at most so long for reliable subscribers to have got everything."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,12 +82,12 @@ def run(args: argparse.Namespace) -> int:
             if args.wait > 0:
                 _wait_for_subscriber(node, source, args.wait)
             _play(source, pace, args.loop, args.rate)
+            for publisher in source.publishers:
+                publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
         except KeyboardInterrupt:
             node.get_logger().info("stopped")
         finally:
             _report(node, pace)
-        for publisher in source.publishers:
-            publisher.wait_for_all_acked(Duration(seconds=2))
     return 0
 
 
@@ -182,13 +185,16 @@ def _sleep_until(wall_ns: int) -> None:
 def _wait_for_subscriber(node: Node, source: Source, at_most_s: float) -> None:
     topics = ", ".join(publisher.topic_name for publisher in source.publishers)
     node.get_logger().info(f"waiting up to {at_most_s:g} s for a subscriber of {topics}")
-    end = time.monotonic() + at_most_s
-    while not any(publisher.get_subscription_count() for publisher in source.publishers):
-        if time.monotonic() > end:
+    begin = changed = time.monotonic()
+    listening = 0
+    while not listening or time.monotonic() < changed + SETTLE_S:
+        if not listening and time.monotonic() > begin + at_most_s:
             node.get_logger().warning("no subscriber has come; playing all the same")
             return
         time.sleep(0.02)
-    time.sleep(SETTLE_S)
+        count = sum(publisher.get_subscription_count() for publisher in source.publishers)
+        if count != listening:
+            listening, changed = count, time.monotonic()
 
 
 def _play(source: Source, pace: Pace, loop: bool, rate: float) -> None:
