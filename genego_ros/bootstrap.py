@@ -177,9 +177,7 @@ def install_system_packages(place: Place) -> None:
     if not which("apt-get"):
         raise SetupError(f"system packages are missing; install what Debian calls: {' '.join(packages)}")
     if os.geteuid() != 0:
-        raise SetupError(
-            f"system packages are missing; run this, then ./genego again:\n    sudo sh -c '{apt}'"
-        )
+        raise SetupError(f"system packages are missing; run this, then ./genego again:\n    sudo sh -c '{apt}'")
     print(f"  {apt}", flush=True)
     for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
         succeed(place, "system", ["apt-get", *command], f"run: {apt}")
@@ -397,9 +395,7 @@ def run(command: Sequence[str | Path], log: Path) -> int:
             status = process.wait(timeout=0.5 if on_terminal else 10)
             break
         except subprocess.TimeoutExpired:
-            line = f"  [{time.monotonic() - start:3.0f} s] {last_line(log)}"[
-                : shutil.get_terminal_size().columns - 1
-            ]
+            line = f"  [{time.monotonic() - start:3.0f} s] {last_line(log)}"[: shutil.get_terminal_size().columns - 1]
             print(f"\r\x1b[K{line}" if on_terminal else line, end="" if on_terminal else "\n", flush=True)
     if on_terminal:
         print("\r\x1b[K", end="", flush=True)

@@ -1,6 +1,6 @@
-"""The `genego` command: a table of sub-commands, each in a module of `genego_ros.commands`.
+"""The `genego` command: a table of sub-commands.
 
-A command's module offers `add_arguments(parser)` and `run(arguments) -> exit status`. It is imported
+A command is a module that offers `add_arguments(parser)` and `run(arguments) -> exit status`. It is imported
 only when its command is called, so that start-up and `--help` stay fast, and this module needs the
 standard library alone: `--help` works before anything is installed.
 """
@@ -15,10 +15,17 @@ from importlib import import_module
 from genego_ros.errors import GenEgoError
 
 COMMANDS = {
-    "test": "run the linters, the type checker and the tests; further arguments go to pytest",
-    "weights": "install, list or verify the weights of models",
+    "demo": ("genego_ros.ros.demo", "play a recording through the running nodes and show what comes out"),
+    "up": ("genego_ros.ros.up", "start the nodes, as `ros2 launch genego_ros genego.launch.py` does"),
+    "image": ("genego_ros.commands.image", "both stages on one photo, without ROS"),
+    "play": ("genego_ros.ros.play", "publish a bag, a video, a photo or a folder of pictures"),
+    "record": ("genego_ros.ros.record", "write topics into a bag"),
+    "doctor": ("genego_ros.ros.doctor", "what is installed and running, what is wrong, and the cure"),
+    "weights": ("genego_ros.commands.weights", "install, list or verify the weights of models"),
+    "bench": ("genego_ros.commands.bench", "measure speed and accuracy against a reference"),
+    "test": ("genego_ros.commands.test", "run the linters, the type checker and the tests"),
 }
-"""Name of a command, which is its module's too, and its help in one line."""
+"""Command -> (module, help in one line)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,10 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     try:
-        for name, text in COMMANDS.items():
+        for name, (module_name, text) in COMMANDS.items():
             command = commands.add_parser(name, help=text, description=text)
             if argv[:1] == [name]:
-                module = import_module(f"genego_ros.commands.{name}")
+                module = import_module(module_name)
                 module.add_arguments(command)
         arguments, further = parser.parse_known_args(argv)
         if further and "further" not in arguments:

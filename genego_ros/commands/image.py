@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +47,11 @@ def run(args: argparse.Namespace) -> int:
     write(view, frame, args.out)
     observation = view.observation
     found = ", ".join(f"{hand.side} at {hand.keypoints[0, 2]:.2f} m" for hand in observation.hands_exo)
-    say = sys.stdout.write
-    say(f"hands: {found or 'none, so there is nobody to look through'}\n")
+    print(f"hands: {found or 'none, so there is nobody to look through'}")
     if frame.camera_source == "assumed":
-        say(f"no intrinsics given: a field of view of {parameters.input.assumed_hfov_deg:g} degrees was assumed\n")
-    say(f"depth: {observation.depth_source}, {100 * view.seen.mean():.1f} % of the view was seen by the camera\n")
-    say(f"{observation.description}\nwritten to {args.out}\n")
+        print(f"no intrinsics given: a field of view of {parameters.input.assumed_hfov_deg:g} degrees was assumed")
+    print(f"depth: {observation.depth_source}, {100 * view.seen.mean():.1f} % of the view was seen by the camera")
+    print(f"{observation.description}\nwritten to {args.out}")
     return 0
 
 
