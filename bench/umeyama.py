@@ -24,9 +24,7 @@ def two_hands(rng: np.random.Generator) -> Float64Array:
     left, right = (
         Rotation.from_rotvec(rng.normal(0, 0.5, 3)).apply(flat * mirror) for mirror in ((1, 1, 1), (-1, 1, 1))
     )
-    return np.vstack([left + middles[0], right + middles[1]]) + np.repeat(
-        rng.uniform(-0.05, 0.05, (2, 3)), 21, 0
-    )
+    return np.vstack([left + middles[0], right + middles[1]]) + np.repeat(rng.uniform(-0.05, 0.05, (2, 3)), 21, 0)
 
 
 class Trial:
