@@ -8,11 +8,13 @@ standard library alone: `--help` works before anything is installed.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from genego_ros.errors import GenEgoError
+from genego_ros.resources import resource
 
 COMMANDS = {
     "demo": ("genego_ros.ros.demo", "play a recording through the running nodes and show what comes out"),
@@ -41,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, (module_name, text) in COMMANDS.items():
             command = commands.add_parser(name, help=text, description=text)
             if argv[:1] == [name]:
+                if module_name.startswith("genego_ros.ros."):
+                    # Read when rclpy is loaded, and inherited by the processes that a command starts.
+                    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(resource("config/fastdds.xml")))
                 module = import_module(module_name)
                 module.add_arguments(command)
         arguments, further = parser.parse_known_args(argv)

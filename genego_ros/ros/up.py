@@ -79,8 +79,10 @@ def stop(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def node_environment(hosts: str = "one") -> dict[str, str]:
-    """This environment with the Fast DDS profile, unless the user has set one."""
-    return {"FASTDDS_DEFAULT_PROFILES_FILE": str(fastdds_profile(hosts)), **os.environ}
+    """This environment with the Fast DDS profile for one host or several, unless the user has set another."""
+    ours = {choice: str(fastdds_profile(choice)) for choice in ("one", "several")}
+    given = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", ours["one"])
+    return {**os.environ, "FASTDDS_DEFAULT_PROFILES_FILE": ours[hosts] if given in ours.values() else given}
 
 
 def command_line(node: NodeDescription) -> list[str]:
