@@ -90,9 +90,7 @@ def box(middle: np.ndarray, size: np.ndarray, turn_deg: float, material: int) ->
             along, across = (np.roll(np.eye(3), axis, axis=1)[1:] * size)[::sign]
             corner = sign * np.eye(3)[axis] * size / 2 - (along + across) / 2
             side = quad(corner, along, across, material)
-            placed = smooth(
-                middle + turn.apply(side.vertices), side.faces, side.vertices + size / 2, material
-            )
+            placed = smooth(middle + turn.apply(side.vertices), side.faces, side.vertices + size / 2, material)
             sides.append(placed)
     return sides
 
@@ -487,9 +485,7 @@ class Renderer:
             light = total / weights
         return light.reshape(-1, 3)
 
-    def sky(
-        self, scene: o3d.t.geometry.RaycastingScene, origin: np.ndarray, normal: np.ndarray
-    ) -> np.ndarray:
+    def sky(self, scene: o3d.t.geometry.RaycastingScene, origin: np.ndarray, normal: np.ndarray) -> np.ndarray:
         """Light of a pale ceiling and of the warm table, as far as nothing near is in the way."""
         helper = np.where(np.abs(normal[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
         x = np.cross(helper, normal)
