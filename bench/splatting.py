@@ -7,7 +7,7 @@ import numpy as np
 from bench import Result, interleaved_ms
 from genego_ros.geometry.camera import unproject
 from genego_ros.geometry.rigid import invert, look_at
-from genego_ros.geometry.splatting import LARGEST, NEAR, SLANT, SMALLEST, splat
+from genego_ros.geometry.splatting import LARGEST, NEAR, SMALLEST, WIDTH, splat
 from genego_ros.types import BoolArray, ByteArray, Camera, Cloud, Float64Array
 
 EGO = Camera.from_hfov(512, 512, 60.0)
@@ -35,7 +35,7 @@ def splat_numpy(cloud: Cloud, T_ego_exo: Float64Array, camera: Camera) -> tuple[
     x, y, z = x[order], y[order], z[order]
     u, v = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
     focal = max(camera.fx, camera.fy)
-    side = np.ceil(np.clip(SLANT * focal * cloud.spacing[order] / z, SMALLEST, LARGEST)).astype(np.int32)
+    side = np.ceil(np.clip(WIDTH * focal * cloud.spacing[order] / z, SMALLEST, LARGEST)).astype(np.int32)
     left, top = np.ceil(u - side / 2).astype(np.int32), np.ceil(v - side / 2).astype(np.int32)
     area = side * side
     owner = np.repeat(np.arange(len(order)), area)
