@@ -92,7 +92,7 @@ class ViewpointParameters:
     )
     camera_pitch_deg: float = parameter(
         0.0,
-        "`nominal`: how far the third-person camera looks down from the horizon",
+        "`nominal`: how far the third-person camera looks down, where no depth image shows the table",
         unit="degrees",
         low=-90.0,
         high=90.0,

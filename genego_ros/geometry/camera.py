@@ -108,12 +108,8 @@ def _unproject(depth, rgb, ray_x, ray_y, pitch, near, far, points, colors, spaci
                 colors[n, 1] = rgb[row, column, 1]
                 colors[n, 2] = rgb[row, column, 2]
                 gap = pitch * z
-                rise = half * abs(
-                    depth[row, min(column + 1, depth.shape[1] - 1)] - depth[row, max(column - 1, 0)]
-                )
-                fall = half * abs(
-                    depth[min(row + 1, depth.shape[0] - 1), column] - depth[max(row - 1, 0), column]
-                )
+                rise = half * abs(depth[row, min(column + 1, depth.shape[1] - 1)] - depth[row, max(column - 1, 0)])
+                fall = half * abs(depth[min(row + 1, depth.shape[0] - 1), column] - depth[max(row - 1, 0), column])
                 slope = np.float32(0)
                 if rise <= STEEPEST * gap:  # false for NaN
                     slope = rise
