@@ -23,6 +23,7 @@ COMMANDS = {
     "play": ("genego_ros.ros.play", "publish a bag, a video, a photo or a folder of pictures"),
     "record": ("genego_ros.ros.record", "write topics into a bag"),
     "doctor": ("genego_ros.ros.doctor", "what is installed and running, what is wrong, and the cure"),
+    "parameters": ("genego_ros.commands.parameters", "list every parameter"),
     "weights": ("genego_ros.commands.weights", "install, list or verify the weights of models"),
     "bench": ("genego_ros.commands.bench", "measure speed and accuracy against a reference"),
     "test": ("genego_ros.commands.test", "run the linters, the type checker and the tests"),

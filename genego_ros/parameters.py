@@ -82,6 +82,10 @@ class DepthParameters:
     near: float = parameter(0.1, "depth below this is invalid", unit="m", low=0.0, high=10.0)
     far: float = parameter(8.0, "depth beyond this is invalid", unit="m", low=0.1, high=100.0)
 
+    def __post_init__(self) -> None:
+        if self.near >= self.far:
+            raise GenEgoError(f"parameter 'depth.near' is {self.near}: it must be below 'depth.far', {self.far}")
+
 
 @dataclass(frozen=True)
 class ViewpointParameters:
@@ -130,13 +134,7 @@ class FrameParameters:
 class Parameters:
     """All parameters; a node or command that does not use one simply leaves it alone."""
 
-    device: str = parameter("auto", "where networks run: auto, cpu or cuda:N", read_only=True)
-    dtype: str = parameter(
-        "auto",
-        "precision of networks",
-        choices=("auto", "float32", "bfloat16", "float16"),
-        read_only=True,
-    )
+    device: str = parameter("auto", "what computes: auto, cpu or cuda:N", read_only=True)
     input: InputParameters = field(default_factory=InputParameters)
     hands: HandParameters = field(default_factory=HandParameters)
     depth: DepthParameters = field(default_factory=DepthParameters)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from genego_ros import weights
+from genego_ros.device import resolve_device
 from genego_ros.geometry.camera import project, unproject
 from genego_ros.geometry.hand_model import HandModel
 from genego_ros.geometry.rigid import apply
@@ -50,6 +51,7 @@ class ExoObserver:
     """
 
     def __init__(self, parameters: Parameters, viewpoint: ViewpointEstimator | None = None) -> None:
+        self._device = resolve_device(parameters.device)
         self._hand_estimator = load_hand_estimator(parameters)
         self._hand_model = HandModel.load(weights.locate("hand_mesh"))
         self._depth_estimator = load_depth_estimator(parameters)
@@ -85,7 +87,7 @@ class ExoObserver:
         keypoints = self._hand_model.rest_keypoints("right") + np.array([0, 0, 0.5], np.float32)
         mesh = (self._hand_model.fit(keypoints, "right"), self._hand_model.faces("right"))
         depth = hand_depth([mesh], camera).depth
-        splat(unproject(depth, np.zeros((48, 64, 3), np.uint8), camera, 0.1, 1.0), np.eye(4), camera)
+        splat(unproject(depth, np.zeros((48, 64, 3), np.uint8), camera, 0.1, 1.0), np.eye(4), camera, self._device)
 
     def observe(self, frame: Frame) -> ExoObservation:
         """Stage 1 of one frame."""
@@ -109,7 +111,11 @@ class ExoObserver:
             limits = self.parameters.depth
             cloud = unproject(depth, frame.rgb, frame.camera, limits.near, limits.far)
         with clock.measure("projection"):
-            sparse = empty_view(ego_camera) if viewpoint is None else splat(cloud, viewpoint.T_ego_exo, ego_camera)
+            sparse = (
+                empty_view(ego_camera)
+                if viewpoint is None
+                else splat(cloud, viewpoint.T_ego_exo, ego_camera, self._device)
+            )
         with clock.measure("description"):
             description = self._descriptions.offer(frame, hands)
         return ExoObservation(
