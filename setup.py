@@ -52,6 +52,8 @@ EXTRAS = {
 }
 
 if __name__ == "__main__":
+    from pathlib import Path
+
     from setuptools import find_packages, setup
 
     setup(
@@ -61,6 +63,11 @@ if __name__ == "__main__":
         license="Apache-2.0",
         python_requires=">=3.10",
         packages=find_packages(include=["genego_ros", "genego_ros.*"]),
+        # Where an installation by colcon has them too; genego_ros/resources.py looks there.
+        data_files=[
+            ("share/genego_ros/config", [str(path) for path in Path("config").glob("*")]),
+            ("share/genego_ros/models", [str(path) for path in Path("models").glob("*.*")]),
+        ],
         install_requires=CORE,
         extras_require=EXTRAS,
         entry_points={"console_scripts": ["genego = genego_ros.cli:main"]},

@@ -272,7 +272,7 @@ def build_package(place: Place, source: Path, *options: str) -> None:
     cure = "the log's first error says what CMake or the compiler lacks"
     for command in (configure, ["cmake", "--build", build, "--target", "install"]):
         succeed(place, "interfaces", ["env", *environment, *command], cure)
-    shutil.rmtree(build)
+    shutil.rmtree(build, ignore_errors=True)
 
 
 def add_path(place: Place) -> None:

