@@ -6,10 +6,12 @@ is printed from it. A ROS parameter's name is "<group>.<field>", for example `eg
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any
+
+import yaml
 
 from genego_ros.errors import GenEgoError
 
@@ -90,7 +92,7 @@ class ViewpointParameters:
     )
     camera_pitch_deg: float = parameter(
         0.0,
-        "`nominal`: how far the third-person camera looks down from the horizon",
+        "`nominal`: how far the third-person camera looks down, where no depth image shows the table",
         unit="degrees",
         low=-90.0,
         high=90.0,
@@ -205,6 +207,21 @@ def unknown_parameter(name: str) -> str:
     near = get_close_matches(name, [known for known, _, _ in declarations()], n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "; the README lists the parameters"
     return f"unknown parameter '{name}'{hint}"
+
+
+def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
+    """Full names to values, from texts of the form name:=value, the value written as in YAML.
+
+    Raises:
+        GenEgoError: a text of another form.
+    """
+    values = {}
+    for text in texts:
+        name, separator, value = text.partition(":=")
+        if not separator:
+            raise GenEgoError(f"'{text}' is not of the form name:=value")
+        values[name] = yaml.safe_load(value)
+    return values
 
 
 def _checked(name: str, value: Any, default: Any, declaration: Declaration) -> Any:

@@ -6,7 +6,8 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 
-from genego_ros.ros.deployment import ARGUMENTS, complete, describe_nodes, fastdds_profile, share_directory
+from genego_ros.resources import resource
+from genego_ros.ros.deployment import ARGUMENTS, complete, describe_nodes, fastdds_profile
 from launch import LaunchContext, LaunchDescription
 
 
@@ -30,7 +31,7 @@ def start(context: LaunchContext) -> list:
         for node in describe_nodes(arguments)
     ]
     if arguments["rviz"].lower() == "true":
-        config = share_directory() / "config" / "genego.rviz"
+        config = resource("config/genego.rviz")
         actions.append(Node(package="rviz2", executable="rviz2", arguments=["-d", str(config)], output="log"))
     return actions
 

@@ -167,9 +167,9 @@ def main() -> None:
     save_file(tensors, arguments.out, metadata=metadata)
     content = arguments.out.read_bytes()
     for name, tensor in tensors.items():
-        print(f"{name:13} {tensor.dtype!s:8} {tensor.shape}")  # noqa: T201
+        print(f"{name:13} {tensor.dtype!s:8} {tensor.shape}")
     digest = hashlib.sha256(content).hexdigest()
-    print(f"{arguments.out}: {len(content)} bytes, sha256 {digest}")  # noqa: T201
+    print(f"{arguments.out}: {len(content)} bytes, sha256 {digest}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -59,6 +61,22 @@ def test_spacing_is_the_distance_of_neighbours_on_a_wall() -> None:
     cloud = unproject(depth, np.zeros((30, 40, 3), np.uint8), camera, 0.1, 8.0)
     gaps = np.linalg.norm(np.diff(cloud.points.reshape(30, 40, 3), axis=1), axis=-1)
     np.testing.assert_allclose(cloud.spacing.reshape(30, 40)[:, 1:], gaps, rtol=1e-5)
+
+
+def test_spacing_grows_with_slant_but_not_across_an_edge() -> None:
+    camera = Camera(40, 30, 50.0, 50.0, 19.5, 14.5)
+    row, column = np.mgrid[:30, :40]
+    depth = (1.0 + 0.02 * column - 0.05 * row + 3.0 * (column >= 20)).astype(np.float32)
+    depth[10, 10] = np.nan
+    cloud = unproject(depth, np.zeros((30, 40, 3), np.uint8), camera, 0.01, 8.0)
+    valid = depth >= 0.01
+    spacing = np.full((30, 40), np.nan)
+    spacing[valid] = cloud.spacing
+    expected = np.hypot(depth / 50.0, np.where(4 * depth / 50.0 >= 0.05, 0.05, 0.0))
+    plain = np.s_[1:6, 1:39]  # away from the border, the hole and where the depth runs out
+    np.testing.assert_allclose(spacing[plain], expected[plain], rtol=1e-4)
+    # Beside the hole, only the other direction is known.
+    assert spacing[9, 10] == pytest.approx(math.hypot(depth[9, 10] / 50.0, 0.02), rel=1e-4)
 
 
 def test_pictures_that_look_into_a_message_are_accepted() -> None:

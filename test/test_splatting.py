@@ -31,7 +31,7 @@ def random_cloud(seed: int, n: int) -> Cloud:
 
 
 def wall(distance: float, tilt_deg: float = 0.0) -> Cloud:
-    """A tilted wall, as a depth camera at the origin sees it."""
+    """A wall that goes through (0, 0, distance), turned about y, as a depth camera at the origin sees it."""
     camera = Camera(80, 60, 70.0, 70.0, 39.5, 29.5)
     slope = math.tan(math.radians(tilt_deg))
     column = (np.arange(80) - camera.cx) / camera.fx
@@ -43,24 +43,25 @@ def splat_slowly(cloud: Cloud, T: Float64Array, camera: Camera) -> SparseView:
     """The documented rule, pixel by pixel, in float32 where rounding decides."""
     f = np.float32
     T, K = T.astype(f), [f(k) for k in (camera.fx, camera.fy, camera.cx, camera.cy)]
-    drawn: dict[tuple[int, int], list[tuple[np.float32, np.float32, int]]] = {}
+    drawn: dict[tuple[int, int], list[tuple[np.float32, np.float32, np.float32, int]]] = {}
     for i, (x, y, z) in enumerate(cloud.points):
         xe, ye, ze = (T[k, 0] * x + T[k, 1] * y + T[k, 2] * z + T[k, 3] for k in range(3))
         if ze <= f(0.05):
             continue
         u, v = K[0] * xe / ze + K[2], K[1] * ye / ze + K[3]
-        side = f(1.5 * max(camera.fx, camera.fy)) * cloud.spacing[i] / ze
+        side = f(math.sqrt(2) * max(camera.fx, camera.fy)) * cloud.spacing[i] / ze
+        reach = ze - (f(0.015) * ze + f(math.sqrt(2)) * cloud.spacing[i])
         side = math.ceil(min(max(side, 2), 32))
         left, top = math.ceil(u - f(0.5) * f(side)), math.ceil(v - f(0.5) * f(side))
         for row in range(max(top, 0), min(top + side, camera.height)):
             for column in range(max(left, 0), min(left + side, camera.width)):
                 du, dv = f(column) - u, f(row) - v
-                drawn.setdefault((row, column), []).append((ze, du * du + dv * dv, i))
+                drawn.setdefault((row, column), []).append((ze, reach, du * du + dv * dv, i))
     rgb = np.zeros((camera.height, camera.width, 3), np.uint8)
     depth = np.full((camera.height, camera.width), np.nan, f)
     for pixel, candidates in drawn.items():
-        reach = min(ze for ze, _, _ in candidates) * f(1.01)
-        _, i, ze = min((distance, i, ze) for ze, distance, i in candidates if ze <= reach)
+        nearest = min(ze for ze, *_ in candidates)
+        _, i, ze = min((distance, i, ze) for ze, reach, distance, i in candidates if reach <= nearest)
         rgb[pixel], depth[pixel] = cloud.colors[i], ze
     return SparseView(rgb, depth, ~np.isnan(depth))
 
@@ -137,6 +138,14 @@ def test_a_magnified_wall_has_no_pinholes(closer: float, roll: float, tilt: floa
     T = invert(look_at((0.0, 0.0, closer), (0.0, 0.0, 1.0), up))
     view = splat(wall(1.0, tilt), T, Camera(61, 61, 140.0, 140.0, 30.0, 30.0))
     assert view.projected.all()
+
+
+@pytest.mark.parametrize("tilt", [45.0, 65.0, 72.0])
+def test_a_surface_seen_at_a_grazing_angle_has_no_pinholes_from_above(tilt: float) -> None:
+    """A table before the third-person camera, and under the eyes."""
+    normal = np.array([math.sin(math.radians(tilt)), 0.0, -math.cos(math.radians(tilt))])
+    T = invert(look_at(np.array([0.0, 0.0, 1.0]) + 0.5 * normal, (0.0, 0.0, 1.0), (0.3, -1.0, 0.0)))
+    assert splat(wall(1.0, tilt), T, Camera(41, 41, 70.0, 70.0, 20.0, 20.0)).projected.all()
 
 
 def test_a_wall_behind_does_not_shine_through_a_magnified_one() -> None:

@@ -8,6 +8,9 @@ from numba import float32, intp, njit, types, uint8
 from genego_ros.errors import GenEgoError
 from genego_ros.types import Array, ByteArray, Camera, Cloud, Float64Array, FloatArray
 
+STEEPEST = np.float32(4.0)
+"""Tangent of the largest slant that one surface is believed to have, 76 degrees."""
+
 
 def rays(camera: Camera) -> FloatArray:
     """Directions through the pixel centres, float32 (H, W, 3), camera frame, z = 1.
@@ -39,8 +42,9 @@ def project(points: Array, camera: Camera) -> tuple[Float64Array, Float64Array]:
 def unproject(depth: FloatArray, rgb: ByteArray, camera: Camera, near: float, far: float) -> Cloud:
     """The cloud of a depth image, in the camera frame, in row order.
 
-    A point's `spacing` is the distance between neighbouring rays at its depth, z max(1 / fx, 1 / fy);
-    where the surface is slanted, its points lie farther apart by 1 / cos(slant).
+    A point's `spacing` is sqrt(g^2 + d^2): the gap g = z max(1 / fx, 1 / fy) between neighbouring rays
+    at its depth, and the larger difference of depth d to a neighbouring pixel, (next - last) / 2 along
+    the row or the column. A difference above `STEEPEST` gaps spans an edge and does not count.
 
     Args:
         depth: float32 (H, W), metres along z, NaN invalid.
@@ -92,7 +96,7 @@ def unproject(depth: FloatArray, rgb: ByteArray, camera: Camera, near: float, fa
     nogil=True,
 )
 def _unproject(depth, rgb, ray_x, ray_y, pitch, near, far, points, colors, spacing):  # type: ignore[no-untyped-def]
-    n = 0
+    n, half = 0, np.float32(0.5)
     for row in range(depth.shape[0]):
         for column in range(depth.shape[1]):
             z = depth[row, column]
@@ -103,6 +107,14 @@ def _unproject(depth, rgb, ray_x, ray_y, pitch, near, far, points, colors, spaci
                 colors[n, 0] = rgb[row, column, 0]
                 colors[n, 1] = rgb[row, column, 1]
                 colors[n, 2] = rgb[row, column, 2]
-                spacing[n] = pitch * z
+                gap = pitch * z
+                rise = half * abs(depth[row, min(column + 1, depth.shape[1] - 1)] - depth[row, max(column - 1, 0)])
+                fall = half * abs(depth[min(row + 1, depth.shape[0] - 1), column] - depth[max(row - 1, 0), column])
+                slope = np.float32(0)
+                if rise <= STEEPEST * gap:  # false for NaN
+                    slope = rise
+                if fall <= STEEPEST * gap and fall > slope:
+                    slope = fall
+                spacing[n] = np.sqrt(gap * gap + slope * slope)
                 n += 1
     return n

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import torch
 
-from genego_ros.geometry.splatting import LARGEST, NEAR, NOBODY, REACH, SMALLEST, single_precision
+from genego_ros.geometry.splatting import (
+    DEPTH_TOLERANCE,
+    LARGEST,
+    NEAR,
+    NOBODY,
+    SMALLEST,
+    WIDTH,
+    single_precision,
+)
 from genego_ros.types import Camera, Cloud, Float64Array, SparseView
 
 
@@ -16,8 +24,9 @@ def splat_torch(cloud: Cloud, T_ego_exo: Float64Array, camera: Camera, device: s
     transform, intrinsics = single_precision(T_ego_exo, camera)
     points = torch.tensor(cloud.points, device=device)
     u, v, z = _project(points, transform.tolist(), intrinsics.tolist())
-    magnification = float(intrinsics[4])
-    side = (magnification * torch.tensor(cloud.spacing, device=device) / z).clamp(SMALLEST, LARGEST).ceil()
+    spacing = torch.tensor(cloud.spacing, device=device)
+    reach = z - (DEPTH_TOLERANCE * z + WIDTH * spacing)
+    side = (float(intrinsics[4]) * spacing / z).clamp(SMALLEST, LARGEST).ceil()
     left, top = (u - 0.5 * side).ceil(), (v - 0.5 * side).ceil()
     seen = (z > float(NEAR)) & (left > -side) & (left < camera.width) & (top > -side) & (top < camera.height)
 
@@ -37,7 +46,7 @@ def splat_torch(cloud: Cloud, T_ego_exo: Float64Array, camera: Camera, device: s
     du, dv = column.float() - u[owner], row.float() - v[owner]
     distance = du * du + dv * dv
     key = (distance.view(torch.int32).long() << 32) | owner
-    key = torch.where(z[owner] <= (nearest * float(REACH))[pixel], key, int(NOBODY))
+    key = torch.where(reach[owner] <= nearest[pixel], key, int(NOBODY))
     best = torch.full((count,), int(NOBODY), device=device)
     best.scatter_reduce_(0, pixel, key, "amin")
 

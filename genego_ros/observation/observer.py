@@ -56,6 +56,7 @@ class ExoObserver:
         self._viewpoint_estimator = viewpoint or load_viewpoint_estimator(parameters)
         self._descriptions = DescriptionStream(load_describer(parameters), parameters.description.rate_hz)
         self.update(parameters)
+        self._warm_up()
 
     @property
     def descriptions(self) -> DescriptionStream:
@@ -77,6 +78,14 @@ class ExoObserver:
         """Gives back what the parts hold."""
         self._descriptions.close()
         self._hand_estimator.close()
+
+    def _warm_up(self) -> None:
+        """Compiles what is compiled on first use, so that the first frame is not a second late."""
+        camera = Camera.from_hfov(64, 48, 60.0)
+        keypoints = self._hand_model.rest_keypoints("right") + np.array([0, 0, 0.5], np.float32)
+        mesh = (self._hand_model.fit(keypoints, "right"), self._hand_model.faces("right"))
+        depth = hand_depth([mesh], camera).depth
+        splat(unproject(depth, np.zeros((48, 64, 3), np.uint8), camera, 0.1, 1.0), np.eye(4), camera)
 
     def observe(self, frame: Frame) -> ExoObservation:
         """Stage 1 of one frame."""

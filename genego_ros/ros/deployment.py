@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genego_ros.errors import GenEgoError
+from genego_ros.resources import resource
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,6 @@ ARGUMENTS = (
 )
 
 
-def share_directory() -> Path:
-    """Where config/, launch/ and models/ are: the source tree, or share/genego_ros of an installation.
-
-    Raises:
-        GenEgoError: neither is there.
-    """
-    package = Path(__file__).resolve().parents[1]
-    candidates = [package.parent, *(parent / "share" / "genego_ros" for parent in package.parents)]
-    for candidate in candidates:
-        if (candidate / "config" / "genego.yaml").is_file():
-            return candidate
-    raise GenEgoError(f"config/genego.yaml is not beside {package} nor in share/genego_ros: install the package again")
-
-
 def complete(given: Mapping[str, str]) -> dict[str, str]:
     """The arguments with their defaults filled in.
 
@@ -84,7 +71,7 @@ def describe_nodes(arguments: Mapping[str, str]) -> list[NodeDescription]:
         GenEgoError: the parameter file is not there.
     """
     composed = arguments["composed"].lower() == "true"
-    file = Path(arguments["params_file"] or share_directory() / "config" / "genego.yaml")
+    file = Path(arguments["params_file"] or resource("config/genego.yaml"))
     if not file.is_file():
         raise GenEgoError(f"params_file '{file}' does not exist")
     executables = ["genego_node"] if composed else ["exo_observation_node", "ego_reconstruction_node"]
@@ -109,4 +96,4 @@ def describe_nodes(arguments: Mapping[str, str]) -> list[NodeDescription]:
 def fastdds_profile(hosts: str) -> Path:
     """The Fast DDS profile, for FASTDDS_DEFAULT_PROFILES_FILE: without one, large images are lost."""
     name = "fastdds.xml" if hosts == "one" else "fastdds_network.xml"
-    return share_directory() / "config" / name
+    return resource(f"config/{name}")

@@ -17,8 +17,8 @@ NEWEST_ONLY = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=R
 class WatchedSubscription:
     """A subscription to a topic that may carry one of several message types.
 
-    It starts with the first of `types`, or with the one whose publisher is found; while nothing has
-    come, `check` moves on to the type that is really published.
+    It starts with the type whose publisher is found, else by the topic's name (image_transport calls
+    compressed pictures so); while nothing has come, `check` moves on to the type that is really published.
 
     The QoS can be overridden by parameters (`qos_overrides./<topic>.subscription.reliability` ...).
     """
@@ -38,7 +38,7 @@ class WatchedSubscription:
         self._qos = qos
         self._since = time.monotonic()
         self.received = 0
-        self._subscription = self._subscribe(self._published_type() or next(iter(self._types)))
+        self._subscription = self._subscribe(self._published_type() or self._likely_type())
 
     @property
     def topic(self) -> str:
@@ -85,6 +85,10 @@ class WatchedSubscription:
             if info.topic_type in self._types:
                 return str(info.topic_type)
         return None
+
+    def _likely_type(self) -> str:
+        compressed = "compressed" in self._node.resolve_topic_name(self._topic).rpartition("/")[2].lower()
+        return next((kind for kind in self._types if ("Compressed" in kind) == compressed), next(iter(self._types)))
 
     def _follow_type(self) -> None:
         kind = self._published_type()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from genego_ros.errors import GenEgoError
 from genego_ros.ros.deployment import ARGUMENTS, NodeDescription, complete, describe_nodes, fastdds_profile
@@ -26,13 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the nodes until Ctrl-C or until one of them ends."""
-    given = {}
-    for text in args.arguments:
-        name, separator, value = text.partition(":=")
-        if not separator:
-            raise GenEgoError(f"argument '{text}' is not of the form name:=value")
-        given[name] = value
-    arguments = complete(given)
+    arguments = complete(parse_arguments(args.arguments))
     if arguments["rviz"].lower() == "true":
         raise GenEgoError(
             "rviz comes with a ROS 2 install, where `ros2 launch genego_ros genego.launch.py rviz:=true` works"
@@ -50,6 +44,19 @@ def run(args: argparse.Namespace) -> int:
         # A terminal sends Ctrl-C to the nodes too; a second one must not leave any of them behind.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         stop(processes)
+
+
+def parse_arguments(texts: Sequence[str]) -> dict[str, str]:
+    """Names to values, from texts of the form name:=value.
+
+    Raises:
+        GenEgoError: a text of another form.
+    """
+    pairs = [text.partition(":=") for text in texts]
+    for name, separator, _ in pairs:
+        if not separator:
+            raise GenEgoError(f"'{name}' is not of the form name:=value")
+    return {name: value for name, _, value in pairs}
 
 
 def start(arguments: Mapping[str, str]) -> list[subprocess.Popen[bytes]]:
@@ -72,8 +79,10 @@ def stop(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def node_environment(hosts: str = "one") -> dict[str, str]:
-    """This environment with the Fast DDS profile, unless the user has set one."""
-    return {"FASTDDS_DEFAULT_PROFILES_FILE": str(fastdds_profile(hosts)), **os.environ}
+    """This environment with the Fast DDS profile for one host or several, unless the user has set another."""
+    ours = {choice: str(fastdds_profile(choice)) for choice in ("one", "several")}
+    given = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", ours["one"])
+    return {**os.environ, "FASTDDS_DEFAULT_PROFILES_FILE": ours[hosts] if given in ours.values() else given}
 
 
 def command_line(node: NodeDescription) -> list[str]:

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
+from genego_ros.geometry.camera import rays
+from genego_ros.geometry.plane import dominant_plane
 from genego_ros.geometry.rigid import invert, look_at
 from genego_ros.parameters import Parameters
-from genego_ros.types import Float64Array, Frame, Hand, Viewpoint
+from genego_ros.types import Camera, Float64Array, FloatArray, Frame, Hand, Viewpoint
 
 _PALM = [0, 5, 9, 13, 17]
 _SIDEWAYS_WEIGHT = 2.0
@@ -17,12 +19,21 @@ while people hardly cross their arms."""
 _FACING_WEIGHT = 0.3
 """The third-person camera usually faces the person; this decides only where the hands say little."""
 
+_REACH = 0.6
+"""Metres around the hands in which the plane they work on is looked for."""
+_PLANE_POINTS = 4000
+_PLANE_TOLERANCE = 0.015
+"""Metres; a depth camera's noise at arm's length."""
+_PLANE_SHARE = 0.25
+_PLANE_TILT = math.radians(75.0)
+
 
 class NominalViewpoint:
     """The person looks down at the middle of the hands from `viewpoint.distance`.
 
     What is forward for the person follows from the line between the wrists and from where the hands
-    point; what is up, from the third-person camera being level but for `viewpoint.camera_pitch_deg`.
+    point. What is up follows from the plane around the hands (a table, mostly) where a depth image shows
+    one, else from the third-person camera being level but for `viewpoint.camera_pitch_deg`.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -33,13 +44,33 @@ class NominalViewpoint:
         if not hands:
             return None
         setting = self.parameters.viewpoint
-        pitch, elevation = math.radians(setting.camera_pitch_deg), math.radians(setting.elevation_deg)
-        up = np.array([0.0, -math.cos(pitch), -math.sin(pitch)])
+        elevation = math.radians(setting.elevation_deg)
         middle = np.mean([hand.keypoints[_PALM].mean(axis=0) for hand in hands], axis=0).astype(np.float64)
+        up = self._up(frame, middle)
         forward = _forward(hands, middle, up)
         eyes = middle + setting.distance * (math.sin(elevation) * up - math.cos(elevation) * forward)
         # Looking straight down, `up` no longer says which way round the picture is, `forward` does.
         return Viewpoint(invert(look_at(eyes, middle, up + 0.01 * forward)), "nominal")
+
+    def _up(self, frame: Frame, middle: Float64Array) -> Float64Array:
+        pitch = math.radians(self.parameters.viewpoint.camera_pitch_deg)
+        assumed = np.array([0.0, -math.cos(pitch), -math.sin(pitch)])
+        if frame.depth is None:
+            return assumed
+        plane = dominant_plane(_surroundings(frame.depth, frame.camera, middle), _PLANE_TOLERANCE)
+        # Walls are planes too; a camera that looks at a table is rarely tilted by more than this.
+        if plane is None or plane.share < _PLANE_SHARE or plane.normal @ assumed < math.cos(_PLANE_TILT):
+            return assumed
+        return plane.normal
+
+
+def _surroundings(depth: FloatArray, camera: Camera, middle: Float64Array) -> Float64Array:
+    """Every few pixels' point within reach of the hands, float64 (N, 3), exo optical frame."""
+    stride = max(1, round(math.sqrt(depth.size / _PLANE_POINTS)))
+    z = depth[::stride, ::stride].astype(np.float64)
+    points = rays(camera)[::stride, ::stride] * z[..., None]
+    near: Float64Array = points[np.linalg.norm(points - middle, axis=2) < _REACH]
+    return near
 
 
 def _forward(hands: tuple[Hand, ...], middle: Float64Array, up: Float64Array) -> Float64Array:

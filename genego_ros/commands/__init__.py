@@ -1,0 +1,1 @@
+"""What `genego COMMAND` runs: one module a command."""

