@@ -84,6 +84,7 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     }
     assert info.warnings == ()
     assert [m.topic for m in read_bag(path, topics=["/b"])] == ["/b"] * 20
+    assert read(path / "metadata.yaml") == read(path / "bag.mcap") == content
 
 
 def test_messages_come_in_the_order_of_their_times(tmp_path: Path) -> None:

@@ -75,10 +75,9 @@ def run(args: argparse.Namespace) -> int:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _node() as node:
-        source = _source(node, args)
-        ticker = _Ticker(node) if args.clock else None
-        pace = Pace(args.rate, ticker, args.clock or 0.0)
+        pace = Pace(args.rate, _Ticker(node) if args.clock else None, args.clock or 0.0)
         try:
+            source = _source(node, args)
             if args.wait > 0:
                 _wait_for_subscriber(node, source, args.wait)
             _play(source, pace, args.loop, args.rate)
@@ -87,18 +86,22 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             node.get_logger().info("stopped")
         finally:
-            _report(node, pace)
+            if pace.events:
+                _report(node, pace)
     return 0
 
 
 @contextmanager
 def _node() -> Iterator[Node]:
     # Python's own Ctrl-C is wanted: rclpy's would end the context under the last messages.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    context = rclpy.Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("genego_play", context=context, start_parameter_services=False)
     try:
-        yield rclpy.create_node("genego_play", start_parameter_services=False)
+        yield node
     finally:
-        rclpy.shutdown()
+        node.destroy_node()
+        rclpy.shutdown(context=context)
 
 
 def _source(node: Node, args: argparse.Namespace) -> Source:

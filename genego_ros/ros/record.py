@@ -23,8 +23,8 @@ from genego_ros.data.bags import BagWriter
 from genego_ros.errors import GenEgoError
 from genego_ros.ros.message_types import message_class
 
-DEPTH = 100
-"""Messages a topic may wait here while another is being written."""
+DEPTH = 1000
+"""Messages of a topic that may wait for being written; enough for bursts, and empty otherwise."""
 LOOK_S = 0.2
 """How often new topics and publishers are looked for."""
 SILENT_S = 5.0
