@@ -194,9 +194,7 @@ def test_somebody_elses_venv_is_left_alone(place: bootstrap.Place, runner: FakeR
     assert runner.commands == []
 
 
-def test_torch_from_a_chosen_index(
-    place: bootstrap.Place, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_torch_from_a_chosen_index(place: bootstrap.Place, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     bootstrap.set_up(place)
     runner.forget()
     monkeypatch.setenv("GENEGO_TORCH_INDEX", "https://torch.example/whl")
@@ -226,9 +224,7 @@ def test_a_ros_install_is_used_as_it_is(
 
 def test_ros_of_another_python_is_refused(place: bootstrap.Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(
-        bootstrap.SetupError, match="ROS_DISTRO is humble, but /bin/false cannot import rclpy"
-    ):
+    with pytest.raises(bootstrap.SetupError, match="ROS_DISTRO is humble, but /bin/false cannot import rclpy"):
         bootstrap.set_up(place._replace(ros="humble"))
 
 

@@ -47,6 +47,8 @@ from genego_ros.ros.deployment import complete
 from genego_ros.types import ByteArray
 
 _READY_S = 60.0
+_PHOTO_S = 3.0
+"""How long a single photo is shown to the nodes."""
 _QUIET_S = 1.5
 _SHEET_ROWS = 6
 _ROWS_KEPT = 24
@@ -71,7 +73,10 @@ class CameraTopics:
     image: str
     camera_info: str
     depth: str
-    frames: int
+    frames: int | None
+    """How many pictures will come; None where a video does not say."""
+    seconds: float | None = None
+    """When to stop playing; None: at the end."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     )
     args.out.mkdir(parents=True, exist_ok=True)
     _isolate()
-    print(f"input: {source} ({camera.frames} frames)")
+    print(f"input: {source} ({camera.frames or '?'} frames)")
     with _collecting(arguments["namespace"], camera.image) as collector, tempfile.TemporaryDirectory() as scratch:
         bag = Path(scratch) / "output"
         with _running(arguments, camera, bag) as nodes:
@@ -130,7 +135,10 @@ def find_camera(source: Path, image_topic: str | None) -> CameraTopics:
     """
     if not is_bag(source):
         pictures = open_pictures(source)
-        return CameraTopics(_CAMERA, "/camera/camera_info", "/camera/depth/image_raw", pictures.count or 1)
+        topics = (_CAMERA, "/camera/camera_info", "/camera/depth/image_raw")
+        if pictures.kind == "photo":
+            return CameraTopics(*topics, frames=round(_PHOTO_S * pictures.rate_hz), seconds=_PHOTO_S)
+        return CameraTopics(*topics, frames=pictures.count)
     topics = inspect_bag(source).topics
     pictures_of = {
         topic.name: topic
@@ -189,6 +197,8 @@ def _play(source: Path, camera: CameraTopics, collector: _Collector, nodes: Sequ
     command = [sys.executable, "-m", "genego_ros", "play", str(source)]
     if not is_bag(source):
         command += ["--image-topic", _CAMERA.removesuffix("/compressed"), "--compressed"]
+    if camera.seconds is not None:
+        command += ["--seconds", str(camera.seconds)]
     player = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert player.stderr is not None
     try:

@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="bags: only these topics")
     parser.add_argument("--image-topic", default="/camera/image_raw", help="pictures: where to publish them")
     parser.add_argument(
+        "--compressed", action="store_true", help="pictures: publish jpeg, on the image topic with /compressed after it"
+    )
+    parser.add_argument("--seconds", type=_positive, metavar="S", help="stop after this long")
+    parser.add_argument(
         "--camera-info",
         metavar="YAML|DEGREES",
         help="pictures: a camera_calibration file or a horizontal field of view",
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
             source = _source(node, args)
             if args.wait > 0:
                 _wait_for_subscriber(node, source, args.wait)
-            _play(source, pace, args.loop, args.rate)
+            _play(source, pace, args)
             for publisher in source.publishers:
                 publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
         except KeyboardInterrupt:
@@ -111,7 +115,7 @@ def _source(node: Node, args: argparse.Namespace) -> Source:
         raise GenEgoError(f"{args.source} is not a bag, so it has no topics to choose; use --image-topic")
     pictures = open_pictures(args.source)
     camera = camera_info_from(args.camera_info, pictures.width, pictures.height) if args.camera_info else None
-    return PictureSource(node, pictures, args.image_topic, camera)
+    return PictureSource(node, pictures, args.image_topic, camera, args.compressed)
 
 
 class _Ticker:
@@ -200,25 +204,28 @@ def _wait_for_subscriber(node: Node, source: Source, at_most_s: float) -> None:
             listening, changed = count, time.monotonic()
 
 
-def _play(source: Source, pace: Pace, loop: bool, rate: float) -> None:
-    seconds = float("inf") if loop or source.duration_ns is None else source.duration_ns / 1e9 / rate
-    total = None if loop else source.total
-    with tqdm(total=total, unit="msg", file=sys.stderr, disable=seconds <= BAR_S) as bar:
-        while True:
-            _play_once(source, pace, bar)
-            if not loop:
-                return
+def _play(source: Source, pace: Pace, args: argparse.Namespace) -> None:
+    endless = args.loop or source.duration_ns is None
+    seconds = min(float("inf") if endless else source.duration_ns / 1e9 / args.rate, args.seconds or float("inf"))
+    end = time.monotonic() + (args.seconds or float("inf"))
+    with tqdm(total=None if endless else source.total, unit="msg", file=sys.stderr, disable=seconds <= BAR_S) as bar:
+        while _play_once(source, pace, bar, end) and args.loop:
+            continue
 
 
-def _play_once(source: Source, pace: Pace, bar: Any) -> None:
+def _play_once(source: Source, pace: Pace, bar: Any, end: float) -> bool:
+    """One pass; False when the time was up before it ended."""
     begun = False
     for time_ns, publish in source.events():
         if not begun:
             pace.begin(time_ns, source.gap_ns)
             begun = True
         pace.wait(time_ns)
+        if time.monotonic() > end:
+            return False
         publish(time_ns if pace.simulated else time.time_ns())
         bar.update()
+    return True
 
 
 def _report(node: Node, pace: Pace) -> None:

@@ -13,13 +13,13 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import QosDurability, QosReliability
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from genego_ros.data.bags import BagInfo, BagTopic, read_bag
 from genego_ros.data.message_definitions import installed_hash
 from genego_ros.data.pictures import Pictures
 from genego_ros.errors import GenEgoError
-from genego_ros.ros.conversions import to_camera_info, to_image, to_time
+from genego_ros.ros.conversions import to_camera_info, to_compressed, to_image, to_time
 from genego_ros.ros.message_types import message_class
 from genego_ros.types import ByteArray, Camera
 
@@ -125,15 +125,20 @@ def _publish_bytes(publisher: Publisher[Any], data: bytes, _stamp_ns: int) -> No
 
 
 class PictureSource:
-    """Pictures as an rgb8 image topic, with camera_info beside it where it is given.
+    """Pictures as an image topic (rgb8, or jpeg under its name with /compressed), with camera_info beside it
+    where it is given.
 
     The times begin at the present and go on over the passes of a loop.
     """
 
-    def __init__(self, node: Node, pictures: Pictures, image_topic: str, camera: CameraInfo | None) -> None:
+    def __init__(
+        self, node: Node, pictures: Pictures, image_topic: str, camera: CameraInfo | None, compressed: bool = False
+    ) -> None:
         self._pictures = pictures
         self._camera = camera
-        self._images = node.create_publisher(Image, image_topic, DEPTH)
+        self._compressed = compressed
+        kind, suffix = (CompressedImage, "/compressed") if compressed else (Image, "")
+        self._images = node.create_publisher(kind, image_topic + suffix, DEPTH)
         self.publishers: list[Publisher[Any]] = [self._images]
         if camera is not None:
             name = f"{image_topic.rpartition('/')[0]}/camera_info"
@@ -154,7 +159,8 @@ class PictureSource:
         if self._camera is not None:
             self._camera.header.stamp = to_time(stamp_ns)
             self._infos.publish(self._camera)
-        self._images.publish(to_image(rgb, "rgb8", stamp_ns, FRAME_ID))
+        encode = to_compressed if self._compressed else partial(to_image, encoding="rgb8")
+        self._images.publish(encode(rgb, stamp_ns=stamp_ns, frame_id=FRAME_ID))
 
 
 def camera_info_from(text: str, width: int, height: int) -> CameraInfo:

@@ -121,13 +121,15 @@ class _Recorder:
 
     def _look(self) -> None:
         """Subscribes to what has appeared."""
-        for topic, types in self._node.get_topic_names_and_types():
+        for topic, _ in self._node.get_topic_names_and_types():
             hidden = any(part.startswith("_") for part in topic.split("/"))
             if topic in self._refused or (hidden if self._wanted is None else topic not in self._wanted):
                 continue
-            offers = [end.qos_profile for end in self._node.get_publishers_info_by_topic(topic)]
-            if not offers:
+            ends = self._node.get_publishers_info_by_topic(topic)
+            if not ends:
                 continue
+            # The publishers' types; a subscription of another type says nothing of what is sent.
+            types, offers = sorted({end.topic_type for end in ends}), [end.qos_profile for end in ends]
             if topic not in self._subscriptions:
                 self._begin(topic, types, offers)
             elif self._too_strict(topic, offers):
