@@ -61,8 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=5.0,
         metavar="S",
-        help="wait at most this long for a subscriber before the first message (default 5, 0: not at all)",
+        help="wait at most this long for subscribers before the first message (default 5, 0: not at all)",
     )
+    parser.add_argument("--subscribers", type=int, default=1, metavar="N", help="wait for so many of one topic")
 
 
 def _positive(text: str) -> float:
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             source = _source(node, args)
             if args.wait > 0:
-                _wait_for_subscriber(node, source, args.wait)
+                _wait_for_subscribers(node, source, args.subscribers, args.wait)
             _play(source, pace, args)
             for publisher in source.publishers:
                 publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
@@ -189,26 +190,27 @@ def _sleep_until(wall_ns: int) -> None:
         time.sleep(left / 1e9)
 
 
-def _wait_for_subscriber(node: Node, source: Source, at_most_s: float) -> None:
+def _wait_for_subscribers(node: Node, source: Source, wanted: int, at_most_s: float) -> None:
     topics = ", ".join(publisher.topic_name for publisher in source.publishers)
-    node.get_logger().info(f"waiting up to {at_most_s:g} s for a subscriber of {topics}")
+    node.get_logger().info(f"waiting up to {at_most_s:g} s for {wanted} subscriber(s) of one of {topics}")
     begin = changed = time.monotonic()
-    listening = 0
-    while not listening or time.monotonic() < changed + SETTLE_S:
-        if not listening and time.monotonic() > begin + at_most_s:
-            node.get_logger().warning("no subscriber has come; playing all the same")
+    counts = [0]
+    while max(counts) < wanted or time.monotonic() < changed + SETTLE_S:
+        if max(counts) < wanted and time.monotonic() > begin + at_most_s:
+            node.get_logger().warning(f"{max(counts)} subscriber(s) have come; playing all the same")
             return
         time.sleep(0.02)
-        count = sum(publisher.get_subscription_count() for publisher in source.publishers)
-        if count != listening:
-            listening, changed = count, time.monotonic()
+        now = [publisher.get_subscription_count() for publisher in source.publishers]
+        if now != counts:
+            counts, changed = now, time.monotonic()
 
 
 def _play(source: Source, pace: Pace, args: argparse.Namespace) -> None:
-    endless = args.loop or source.duration_ns is None
-    seconds = min(float("inf") if endless else source.duration_ns / 1e9 / args.rate, args.seconds or float("inf"))
-    end = time.monotonic() + (args.seconds or float("inf"))
-    with tqdm(total=None if endless else source.total, unit="msg", file=sys.stderr, disable=seconds <= BAR_S) as bar:
+    longest = args.seconds or float("inf")
+    once = float("inf") if args.loop or source.duration_ns is None else source.duration_ns / 1e9 / args.rate
+    end = time.monotonic() + longest
+    total = source.total if once <= longest else None
+    with tqdm(total=total, unit="msg", file=sys.stderr, disable=min(once, longest) <= BAR_S) as bar:
         while _play_once(source, pace, bar, end) and args.loop:
             continue
 
