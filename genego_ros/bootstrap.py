@@ -32,8 +32,8 @@ LIBRARIES = {
 BUILD_TOOLS = {"cmake": "cmake", "ninja": "ninja-build", "g++": "g++"}
 
 DOWNLOAD = (
-    "about 0.7 GB to download with PyTorch's CPU build (0.2 GB of it); where the package index offers only "
-    "the CUDA build, 3.2 GB. GENEGO_TORCH_INDEX=URL takes PyTorch from another index"
+    "the first time about 0.7 GB to download (PyTorch's CPU build is 0.2 GB of it), or 3.2 GB where the "
+    "package index offers only PyTorch's CUDA build. GENEGO_TORCH_INDEX=URL takes PyTorch from another index"
 )
 
 
@@ -106,6 +106,9 @@ def set_up(place: Place) -> None:
             (place.state / step.name).unlink(missing_ok=True)
             step.act()
             (place.state / step.name).write_text(step.depends_on)
+        if place.ros and place.run([place.python, "-c", "import genego_ros.msg"], place.state / "msg.log"):
+            print("genego: colcon builds the ROS part; in your workspace:")
+            print("    colcon build --packages-select genego_ros && source install/setup.bash")
 
 
 def stale(place: Place) -> Iterator[Step]:
