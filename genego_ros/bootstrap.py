@@ -77,6 +77,8 @@ def main(arguments: list[str]) -> int:
         )
     if not arguments or arguments[0] in ("-h", "--help"):
         show_help()
+    # A parent process on the ROS wheels of another environment must not pass for this one.
+    os.environ.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None)
     ros = os.environ.get("ROS_DISTRO", "")
     place = Place(ROOT, ROOT / (f".venv-{ros}" if ros else ".venv"), ros, run)
     if next(stale(place), None):
@@ -84,8 +86,6 @@ def main(arguments: list[str]) -> int:
     if arguments[0] == "setup":
         print(f"ready: {place.venv}")
         return 0
-    # A parent process on the ROS wheels of another environment must not pass for this one.
-    os.environ.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None)
     os.execv(place.python, [str(place.python), "-m", "genego_ros", *arguments])
 
 
