@@ -322,7 +322,7 @@ def test_when_nobody_listens_it_says_so_and_plays(tmp_path: Path) -> None:
         writer.write("/text", 1, text_message("alone"))
     with process("play", tmp_path / "bag", "--wait", 0.3) as play:
         assert play.end() == 0
-    assert "waiting up to 0.3 s for a subscriber of /text" in play.output
+    assert "waiting up to 0.3 s for 1 subscriber(s) of one of /text" in play.output
     assert "0 subscriber(s) have come" in play.output
     assert "published 1 messages" in play.output
 
