@@ -111,6 +111,36 @@ def test_nobody_is_said_and_never_repeated(composed: Rig) -> None:
     assert {marker.action for marker in markers.markers} == {Marker.DELETE}
 
 
+def test_one_hand(composed: Rig) -> None:
+    """The person's left hand, on the picture's right, is painted over."""
+    rgb, depth, camera = FRAMES[0]
+    covered = rgb.copy()
+    covered[:, 320:] = rgb[-1, 320:].mean(axis=0)
+    for _ in range(3):  # the tracker may hold on to a hand for a moment
+        observation = composed.answer("/genego/ego/observation", composed.send(covered, camera, depth))
+    assert observation.valid
+    assert [hand.side for hand in observation.hands] == [1]
+    assert not np.any(observation.state[:73]) and observation.state[145] == 1.0
+
+
+def test_a_hand_at_the_border_keeps_its_weak_keypoints(composed: Rig) -> None:
+    rgb, depth, camera = FRAMES[0]
+    left = composed.answer("/genego/exo/hands", composed.send(rgb, camera, depth)).hands[0]
+    # Move the picture so that its right edge cuts off a fifth of the left hand's keypoints.
+    cut = round(float(np.percentile(np.reshape(left.keypoints_2d, (21, 2))[:, 0], 80)))
+    shifted = np.roll(rgb, 639 - cut, axis=1)
+    shifted[:, : 639 - cut] = 90
+    for _ in range(5):
+        hands = composed.answer("/genego/exo/hands", composed.send(shifted, camera, np.roll(depth, 639 - cut, 1))).hands
+    for hand in hands:
+        pixels, scores = np.reshape(hand.keypoints_2d, (21, 2)), np.asarray(hand.keypoint_scores)
+        outside = (pixels[:, 0] < -0.5) | (pixels[:, 0] > 639.5)
+        assert np.isfinite(hand.keypoints).all()
+        if outside.any():
+            assert scores[outside].max() < 0.2 < scores[~outside].min()
+    assert any((np.reshape(hand.keypoints_2d, (21, 2))[:, 0] > 639.5).any() for hand in hands), "nothing was cut"
+
+
 def stamp_of(markers: MarkerArray) -> int:
     return conversions.from_time(markers.markers[0].header.stamp)
 
