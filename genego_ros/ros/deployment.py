@@ -33,6 +33,8 @@ class NodeDescription:
     remappings: Mapping[str, str]
 
 
+EXECUTABLES = ("genego_node", "exo_observation_node", "ego_reconstruction_node")
+"""Every node of the package."""
 _BOOLEAN = ("true", "false")
 
 ARGUMENTS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import traceback
@@ -32,7 +33,8 @@ OUTPUT_QOS = QoSProfile(depth=1)
 _WAIT_S = 0.1
 """How long a worker waits before it looks whether it should stop."""
 _REPEAT_S = 5.0
-"""The same warning is logged again after this time."""
+"""The same warning, whatever its numbers, is logged again after this time."""
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _LATENCY_SANE_MS = 60_000.0
 """A stamp further from now is not of this node's clock (a recording replayed without /clock)."""
 
@@ -118,9 +120,10 @@ class PipelineNode(LifecycleNode):
     def warn(self, text: str) -> None:
         """Logs a warning, not more often than every few seconds, and puts it into the next status."""
         self._frame_trouble = text
+        kind = _NUMBER.sub("", text)
         now = time.monotonic()
-        if now - self._warnings.get(text, -_REPEAT_S) >= _REPEAT_S:
-            self._warnings[text] = now
+        if now - self._warnings.get(kind, -_REPEAT_S) >= _REPEAT_S:
+            self._warnings[kind] = now
             self.get_logger().warning(text)
 
     def report(self, observation: ExoObservation, stage_ms: dict[str, float], seen_fraction: float) -> None:
