@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
 import time
 import traceback
@@ -13,11 +14,12 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.signals import SignalHandlerOptions
 
 from genego_ros.errors import GenEgoError
 from genego_ros.msg import PipelineStatus
@@ -31,7 +33,7 @@ from genego_ros.types import ExoObservation
 OUTPUT_QOS = QoSProfile(depth=1)
 """Reliable, newest only."""
 _WAIT_S = 0.1
-"""How long a worker waits before it looks whether it should stop."""
+"""How long a worker, or the node, waits before it looks whether it should stop."""
 _REPEAT_S = 5.0
 """The same warning, whatever its numbers, is logged again after this time."""
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -254,17 +256,20 @@ class PipelineNode(LifecycleNode):
 
 
 def run_node(make: Callable[[], PipelineNode]) -> None:
-    """Runs one node until it is asked to stop."""
-    rclpy.init()
+    """Runs one node until it is asked to stop (SIGINT, SIGTERM)."""
+    # rclpy's own handlers would end the context under the workers, in the middle of a frame.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    asked_to_stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_stop.set())
     node = make()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # asked to stop; the context is gone already, so nothing can be logged
+        while not asked_to_stop.is_set():
+            executor.spin_once(timeout_sec=_WAIT_S)
     finally:
         node._deactivate()
         executor.shutdown()
         node.destroy_node()
-        rclpy.try_shutdown()
+        rclpy.shutdown()
