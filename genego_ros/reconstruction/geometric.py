@@ -36,7 +36,7 @@ def push_pull(rgb: ByteArray, known: BoolArray) -> ByteArray:
         return rgb.copy()
     weight = known.astype(np.float32)
     levels = [(rgb * weight[..., None], weight)]
-    while levels[-1][1].min() == 0 and min(levels[-1][1].shape) > 1:
+    while levels[-1][1].min() == 0 and max(levels[-1][1].shape) > 1:
         levels.append(_halved(*levels[-1]))
     color, weight = levels.pop()
     filled = color / np.maximum(weight, 1e-6)[..., None]
