@@ -21,7 +21,7 @@ def load_backend(part: str, name: str, table: Mapping[str, str]) -> Any:
     """The class of backend `name` of `part` (for example "depth").
 
     Raises:
-        GenEgoError: no such backend, or a package it needs is not installed.
+        GenEgoError: no such backend, or it or a package it needs is not installed or is broken.
     """
     added = {
         point.name.removeprefix(f"{part}."): point.value
@@ -33,9 +33,18 @@ def load_backend(part: str, name: str, table: Mapping[str, str]) -> Any:
         raise GenEgoError(f"unknown {part} backend '{name}'; known: {', '.join(sorted(known))}")
     module, _, attribute = known[name].partition(":")
     try:
-        return getattr(import_module(module), attribute)
+        loaded = import_module(module)
     except ModuleNotFoundError as error:
         raise GenEgoError(
             f"{part} backend '{name}' needs the Python package '{error.name}', which is not installed; "
             "install it or choose another backend"
         ) from error
+    except (ImportError, OSError) as error:  # a shared library is missing, mostly
+        raise GenEgoError(
+            f"{part} backend '{name}' cannot be loaded ({error}); install what is missing or choose another backend"
+        ) from error
+    if not hasattr(loaded, attribute):
+        raise GenEgoError(
+            f"{part} backend '{name}': {module} has no '{attribute}'; correct its entry point {ENTRY_POINT_GROUP}"
+        )
+    return getattr(loaded, attribute)

@@ -211,14 +211,17 @@ def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
     """Full names to values, from texts of the form name:=value, the value written as in YAML.
 
     Raises:
-        GenEgoError: a text of another form.
+        GenEgoError: a text of another form, or a value that is not YAML.
     """
     values = {}
     for text in texts:
         name, separator, value = text.partition(":=")
         if not separator:
             raise GenEgoError(f"'{text}' is not of the form name:=value")
-        values[name] = yaml.safe_load(value)
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise GenEgoError(f"'{text}': the value of name:=value must be YAML; put it in quotes") from error
     return values
 
 

@@ -20,6 +20,17 @@ from genego_ros.types import Camera, Cloud, EgoView, FloatArray, Frame, Hand
 
 _SETTLING_FRAMES = 3
 """The hand tracker refines a hand from frame to frame; a photo is shown to it this often."""
+_EMPTY_PLY = """ply
+format ascii 1.0
+element vertex 0
+property double x
+property double y
+property double z
+property uchar red
+property uchar green
+property uchar blue
+end_header
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("out/image"), help="folder for what comes out")
     parser.add_argument("parameters", nargs="*", metavar="name:=value", help="parameters, for example ego.width:=320")
+    # argparse gives positionals to the first gap between options alone; those after --out come as `further`.
+    parser.set_defaults(further=[])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,12 +51,15 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         GenEgoError: the photo or its depth cannot be read or do not belong together, weights are missing.
     """
-    parameters = Parameters.from_mapping(parse_assignments(args.parameters))
+    parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
     frame = read_frame(args.photo, args.depth, args.k, parameters.input.assumed_hfov_deg)
     with GenEgo(parameters) as genego:
         for _ in range(_SETTLING_FRAMES):
             view = genego(frame)
-    args.out.mkdir(parents=True, exist_ok=True)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GenEgoError(f"folder '{args.out}' cannot be made ({error.strerror}); choose another --out") from error
     write(view, frame, args.out)
     observation = view.observation
     found = ", ".join(f"{hand.side} at {hand.keypoints[0, 2]:.2f} m" for hand in observation.hands_exo)
@@ -123,6 +139,9 @@ def write_ply(cloud: Cloud, path: Path) -> None:
     """The cloud in its own frame, binary PLY with colours."""
     import open3d
 
+    if not len(cloud.points):  # which Open3D refuses to write
+        path.write_text(_EMPTY_PLY)
+        return
     points = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(cloud.points.astype(np.float64)))
     points.colors = open3d.utility.Vector3dVector(cloud.colors / 255.0)
     if not open3d.io.write_point_cloud(path, points):
@@ -135,6 +154,9 @@ def _as_json(hand: Hand) -> dict[str, Any]:
         "score": round(hand.score, 4),
         "scale_source": hand.scale_source,
         "keypoints_m": np.round(hand.keypoints.astype(float), 5).tolist(),
-        "keypoints_px": np.round(hand.keypoints_2d.astype(float), 2).tolist(),
+        # JSON has no NaN, which is the pixel of a point behind the camera.
+        "keypoints_px": [
+            None if np.isnan(p).any() else p for p in np.round(hand.keypoints_2d.astype(float), 2).tolist()
+        ],
         "keypoint_scores": np.round(hand.keypoint_scores.astype(float), 4).tolist(),
     }

@@ -15,21 +15,20 @@ BONES = tuple((a, b) for finger in FINGERS for a, b in zip((0, *finger), finger,
 """The 20 bones as keypoint pairs, wrist outwards."""
 SIDE_COLORS: dict[Side, tuple[int, int, int]] = {"left": (64, 160, 255), "right": (255, 128, 48)}
 """RGB."""
+_FARTHEST = 1_000_000
+"""Pixels; OpenCV draws lines to such points exactly, and no keypoint that a camera sees lies further out."""
 
 
 def draw_hands(picture: ByteArray, hands: Sequence[Hand]) -> None:
     """Draws the bones and keypoints of `hands` into `picture`, uint8 (H, W, 3) RGB, in place.
 
-    A bone that leaves the picture is clipped; keypoints behind the camera are left out.
+    A bone that leaves the picture is clipped; keypoints behind the camera, or NaN, are left out.
     """
-    height, width = picture.shape[:2]
-    thick = max(1, round(height / 240))
+    thick = max(1, round(picture.shape[0] / 240))
     for hand in hands:
         color = SIDE_COLORS[hand.side]
-        visible = hand.keypoints[:, 2] > 0
-        # Far outside the picture OpenCV's fixed-point coordinates would overflow.
-        limit = 8 * max(height, width)
-        pixels = np.clip(np.rint(hand.keypoints_2d), -limit, limit).astype(int)
+        visible = (hand.keypoints[:, 2] > 0) & ~np.isnan(hand.keypoints_2d).any(axis=1)
+        pixels = np.rint(np.clip(np.nan_to_num(hand.keypoints_2d), -_FARTHEST, _FARTHEST)).astype(int)
         for a, b in BONES:
             if visible[a] and visible[b]:
                 cv2.line(picture, pixels[a].tolist(), pixels[b].tolist(), color, thick, cv2.LINE_AA)

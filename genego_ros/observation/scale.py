@@ -26,9 +26,8 @@ def fit_scale(hand_depth: FloatArray, exo_depth: FloatArray) -> Scale | None:
     Returns:
         s* such that s* D_exo is metric, or None where fewer than 40 pixels can be compared.
     """
-    region = np.flatnonzero(np.isfinite(hand_depth))
-    ratios = hand_depth.ravel()[region] / exo_depth.ravel()[region]
-    ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
+    both = np.isfinite(hand_depth) & np.isfinite(exo_depth) & (exo_depth > 0)
+    ratios = hand_depth[both] / exo_depth[both]
     if len(ratios) < _FEWEST_PIXELS:
         return None
     median = np.median(ratios)

@@ -7,6 +7,7 @@ whatever else a camera sends (Bayer, YUV, 16-bit colour) goes through cv_bridge 
 from __future__ import annotations
 
 import array
+import struct
 from functools import cache
 from typing import Any
 
@@ -40,6 +41,7 @@ _MESSAGE_DTYPES = {
     "16UC1": np.uint16,
     "32FC1": np.float32,
 }
+_DEPTH_HEADER = struct.Struct("<iff")
 _SIDES: tuple[Side, Side] = ("left", "right")
 """By the numbers of Hand.msg."""
 
@@ -131,18 +133,24 @@ def from_compressed(message: CompressedImage) -> ByteArray:
 def depth_from_compressed(message: CompressedImage) -> FloatArray:
     """float32 (H, W), metres, NaN invalid, from a 16-bit png in millimetres.
 
-    image_transport's `compressedDepth` puts a header of 12 bytes before the png; it is skipped.
+    image_transport's `compressedDepth` puts a header of 12 bytes before the png: an enum and two float32
+    a, b. Where the picture was 32FC1, a pixel is a / metres + b (compressed_depth_image_transport, codec.cpp).
 
     Raises:
         GenEgoError: the data is not a 16-bit picture.
     """
-    skip = 12 if "compressedDepth" in message.format else 0
-    depth = _decoded(message, cv2.IMREAD_UNCHANGED, skip)
+    with_header = "compressedDepth" in message.format
+    depth = _decoded(message, cv2.IMREAD_UNCHANGED, _DEPTH_HEADER.size if with_header else 0)
     if depth.dtype != np.uint16 or depth.ndim != 2:
         raise GenEgoError(
             f"compressed depth ('{message.format}') decodes to {depth.dtype} {depth.shape}: a png of 16 bits in "
             "millimetres is wanted"
         )
+    if with_header and message.format.startswith("32FC1"):
+        _, a, b = _DEPTH_HEADER.unpack_from(message.data)
+        with np.errstate(divide="ignore"):
+            inverse = np.float32(a) / (depth.astype(np.float32) - np.float32(b))
+        return _metres(np.where(depth > 0, inverse, np.nan), 1.0)
     return _metres(depth, 0.001)
 
 
@@ -188,6 +196,12 @@ def to_hand(hand: Hand) -> HandMessage:
 
 
 def from_hand(message: HandMessage) -> Hand:
+    """
+    Raises:
+        GenEgoError: a side that is neither.
+    """
+    if message.side >= len(_SIDES):
+        raise GenEgoError(f"hand of side {message.side}: the sender must set LEFT (0) or RIGHT (1)")
     return Hand(
         side=_SIDES[message.side],
         score=float(message.score),
@@ -224,7 +238,7 @@ def _point_cloud(
     bgra = packed[:, 3:].view(np.uint8)
     bgra[:, 2], bgra[:, 1], bgra[:, 0], bgra[:, 3] = colors[:, 0], colors[:, 1], colors[:, 2], 0
     data = array.array("B")
-    data.frombytes(packed.data.cast("B"))
+    data.frombytes(packed.view(np.uint8).reshape(-1).data)
     fields = [
         PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
         for i, name in enumerate(("x", "y", "z", "rgb"))

@@ -54,18 +54,21 @@ ARGUMENTS = (
 
 
 def complete(given: Mapping[str, str]) -> dict[str, str]:
-    """The arguments with their defaults filled in.
+    """The arguments with their defaults filled in, choices in small letters.
 
     Raises:
         GenEgoError: an unknown name or a value that is not among the choices.
     """
     known = {argument.name: argument for argument in ARGUMENTS}
+    values = {name: argument.default for name, argument in known.items()}
     for name, value in given.items():
         if name not in known:
             raise GenEgoError(f"unknown argument '{name}'; known: {', '.join(known)}")
-        if known[name].choices and value.lower() not in known[name].choices:
-            raise GenEgoError(f"argument '{name}' is '{value}': it must be one of {', '.join(known[name].choices)}")
-    return {name: given.get(name, argument.default) for name, argument in known.items()}
+        choices = known[name].choices
+        if choices and value.lower() not in choices:
+            raise GenEgoError(f"argument '{name}' is '{value}': it must be one of {', '.join(choices)}")
+        values[name] = value.lower() if choices else value
+    return values
 
 
 def describe_nodes(arguments: Mapping[str, str]) -> list[NodeDescription]:
@@ -74,8 +77,8 @@ def describe_nodes(arguments: Mapping[str, str]) -> list[NodeDescription]:
     Raises:
         GenEgoError: the parameter file is not there, or is not YAML.
     """
-    composed = arguments["composed"].lower() == "true"
-    file = Path(arguments["params_file"] or resource("config/genego.yaml"))
+    composed = arguments["composed"] == "true"
+    file = Path(arguments["params_file"] or resource("config/genego.yaml")).expanduser()
     if not file.is_file():
         raise GenEgoError(f"params_file '{file}' does not exist")
     try:
@@ -88,7 +91,7 @@ def describe_nodes(arguments: Mapping[str, str]) -> list[NodeDescription]:
             executable=executable,
             namespace=arguments["namespace"],
             parameters_file=file,
-            parameters={name: arguments[name].lower() == "true" for name in ("use_sim_time", "autostart")},
+            parameters={name: arguments[name] == "true" for name in ("use_sim_time", "autostart")},
             remappings={
                 "image": arguments["image_topic"],
                 "camera_info": arguments["camera_info_topic"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from genego_ros.errors import GenEgoError
 from genego_ros.msg import ExoObservation as ExoObservationMessage
 from genego_ros.ros import conversions
 from genego_ros.types import ExoObservation, Scale, SparseView, Viewpoint
@@ -38,23 +39,31 @@ def from_message(message: ExoObservationMessage) -> ExoObservation:
     """The observation as stage 1 made it, but for D'_exo and C_exo, which do not travel.
 
     Raises:
-        GenEgoError: an image in the message is malformed.
+        GenEgoError: an image in the message is malformed or of another size than its camera.
     """
+    camera = conversions.from_camera_info(message.ego_camera)
+    sparse = SparseView(
+        rgb=conversions.from_image(message.sparse),
+        depth=conversions.depth_from_image(message.sparse_depth),
+        projected=conversions.mask_from_image(message.projected),
+    )
+    shapes = {sparse.rgb.shape[:2], sparse.depth.shape, sparse.projected.shape}
+    if shapes != {(camera.height, camera.width)}:
+        raise GenEgoError(
+            f"observation whose ego_camera is {camera.width} x {camera.height} has images of {sorted(shapes)}: "
+            "stage 1 must send all of them in one size"
+        )
     return ExoObservation(
         stamp_ns=conversions.from_time(message.header.stamp),
         frame_id=message.header.frame_id,
         valid=message.valid,
         hands_exo=tuple(conversions.from_hand(hand) for hand in message.hands_exo),
         hands_ego=tuple(conversions.from_hand(hand) for hand in message.hands_ego),
-        ego_camera=conversions.from_camera_info(message.ego_camera),
+        ego_camera=camera,
         viewpoint=Viewpoint(
             np.array(message.x, np.float64).reshape(4, 4), message.viewpoint_source, float(message.viewpoint_residual)
         ),
-        sparse=SparseView(
-            rgb=conversions.from_image(message.sparse),
-            depth=conversions.depth_from_image(message.sparse_depth),
-            projected=conversions.mask_from_image(message.projected),
-        ),
+        sparse=sparse,
         description=message.description,
         scale=Scale(
             float(message.scale), float(message.scale_spread), int(message.scale_inliers), message.scale_source

@@ -11,6 +11,8 @@ from genego_ros.types import ByteArray, FloatArray
 
 _PINHOLE_MODELS = {"plumb_bob", "rational_polynomial", "thin_prism", ""}
 _FISHEYE_MODELS = {"equidistant", "fisheye"}
+_PINHOLE_COUNTS, _FISHEYE_COUNTS = {4, 5, 8, 12, 14}, {4}
+"""Distortion coefficients that OpenCV takes."""
 
 
 class Rectifier:
@@ -19,7 +21,7 @@ class Rectifier:
     The maps are made once, for the first picture.
 
     Raises:
-        GenEgoError: an unknown distortion model.
+        GenEgoError: an unknown distortion model, or coefficients of another number, NaN or infinite.
     """
 
     def __init__(self, info: CameraInfo) -> None:
@@ -32,6 +34,13 @@ class Rectifier:
             raise GenEgoError(
                 f"camera_info has distortion model '{info.distortion_model}': plumb_bob, rational_polynomial and "
                 "equidistant are known; rectify the pictures before (image_proc)"
+            )
+        count, finite = len(self._distortion), bool(np.isfinite(self._distortion).all())
+        if self.needed and not (finite and count in (_FISHEYE_COUNTS if self._fisheye else _PINHOLE_COUNTS)):
+            raise GenEgoError(
+                f"camera_info of model '{info.distortion_model}' has {count} distortion coefficients "
+                f"{self._distortion.tolist()}: they must be finite, 5 for plumb_bob, 8 for rational_polynomial, "
+                "4 for equidistant; calibrate the camera"
             )
         self._maps: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -52,5 +61,6 @@ class Rectifier:
     def _lookup(self) -> tuple[np.ndarray, np.ndarray]:
         if self._maps is None:
             make = cv2.fisheye.initUndistortRectifyMap if self._fisheye else cv2.initUndistortRectifyMap
-            self._maps = make(self._matrix, self._distortion, np.eye(3), self._matrix, self._size, cv2.CV_16SC2)
+            # Of fixed-point maps the nearest pixel would be the one to the upper left: depth would be shifted.
+            self._maps = make(self._matrix, self._distortion, np.eye(3), self._matrix, self._size, cv2.CV_32FC1)
         return self._maps

@@ -10,6 +10,8 @@ from genego_ros.types import FloatArray, Frame, Hand
 
 _PINCH = 0.2
 """Thumb tip to index tip below this share of the hand's length is a pinch."""
+_TUCKED = 0.55
+"""An index finger less straight than this has its tip in the palm: the thumb lies on it in a fist."""
 _STRAIGHT, _BENT = 0.93, 0.75
 """Base-to-tip distance over bone length of a finger: 1 is straight, a fist has about 0.4."""
 _NEAR = 0.12
@@ -36,9 +38,11 @@ class TemplateDescription:
 
 def posture(keypoints: FloatArray) -> str:
     """`pinching`, `open`, `closed` or `half closed`, from float32 (21, 3) keypoints of any unit."""
-    straightness = np.mean([_straightness(keypoints[list(finger)]) for finger in FINGERS[1:]])
-    if np.linalg.norm(keypoints[4] - keypoints[8]) < _PINCH * np.linalg.norm(keypoints[9] - keypoints[0]) * 2:
+    fingers = [_straightness(keypoints[list(finger)]) for finger in FINGERS[1:]]
+    gap = np.linalg.norm(keypoints[4] - keypoints[8])
+    if gap < _PINCH * np.linalg.norm(keypoints[9] - keypoints[0]) * 2 and fingers[0] > _TUCKED:
         return "pinching"
+    straightness = np.mean(fingers)
     if straightness > _STRAIGHT:
         return "open"
     return "closed" if straightness < _BENT else "half closed"

@@ -28,28 +28,32 @@ def lift(shape: FloatArray, pixels: FloatArray, camera: Camera, length: float) -
         of the placed shape. None where no place in front of the camera fits.
     """
     size = hand_length(shape)
-    if not np.isfinite(size) or size <= 0:
+    if not np.isfinite(shape).all() or not np.isfinite(pixels).all() or size <= 0:
         return None
     metric = shape.astype(np.float64) * (length / size)
-    found, rotation, translation = cv2.solvePnP(
-        metric, pixels.astype(np.float64), camera.matrix, None, flags=cv2.SOLVEPNP_SQPNP
-    )
-    if not found:
+    pose = _pose(metric, pixels.astype(np.float64), camera)
+    if pose is None:
         return None
-    found, rotation, translation = cv2.solvePnP(
-        metric,
-        pixels.astype(np.float64),
-        camera.matrix,
-        None,
-        rotation,
-        translation,
-        useExtrinsicGuess=True,
-        flags=cv2.SOLVEPNP_ITERATIVE,
-    )
+    rotation, translation = pose
     depth: Float64Array = (metric @ cv2.Rodrigues(rotation)[0].T + translation.T)[:, 2]
-    if not found or not np.isfinite(depth).all() or depth.min() <= 0.02:
+    if not np.isfinite(depth).all() or depth.min() <= 0.02:
         return None
     return on_rays(pixels, depth.astype(np.float32), camera)
+
+
+def _pose(metric: Float64Array, pixels: Float64Array, camera: Camera) -> tuple[Float64Array, Float64Array] | None:
+    """Rotation vector (3, 1) and translation (3, 1) from the shape to the camera."""
+    K = camera.matrix
+    try:
+        found, rotation, translation = cv2.solvePnP(metric, pixels, K, None, flags=cv2.SOLVEPNP_SQPNP)
+        if not found:
+            return None
+        found, rotation, translation = cv2.solvePnP(
+            metric, pixels, K, None, rotation, translation, useExtrinsicGuess=True, flags=cv2.SOLVEPNP_ITERATIVE
+        )
+    except cv2.error:  # how OpenCV says that the points are all in one place
+        return None
+    return (rotation, translation) if found else None
 
 
 def on_rays(pixels: FloatArray, depth: FloatArray, camera: Camera) -> FloatArray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mediapipe
 import numpy as np
+from mediapipe.tasks.python import BaseOptions, vision
 
 from genego_ros import weights
 from genego_ros.observation.hands.lifting import AVERAGE_HAND_LENGTH, lift
@@ -21,8 +23,6 @@ class MediaPipeHands:
     """
 
     def __init__(self, parameters: Parameters) -> None:
-        from mediapipe.tasks.python import BaseOptions, vision
-
         self.parameters = parameters
         model = weights.locate("mediapipe_hands")
         self._landmarker = vision.HandLandmarker.create_from_options(
@@ -39,8 +39,6 @@ class MediaPipeHands:
 
     def estimate(self, frame: Frame) -> tuple[Hand, ...]:
         """The best left and the best right hand of `frame`."""
-        import mediapipe
-
         # The tracker refuses time that stands still or runs backwards, as it does when a recording
         # starts over; it needs an order, not a date.
         self._time_ms += 33

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scene import CAMERA, as_hand, curled_hand, rest_hand
+from scipy.spatial.transform import Rotation
+
+from genego_ros.geometry.hand_model import hand_length
+from genego_ros.observation.hands.lifting import lift, on_rays
+
+seeds = st.integers(0, 2**32 - 1)
+quick = settings(deadline=None, max_examples=60)
+LENGTH = hand_length(rest_hand())
+
+
+def scene(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A hand, half open, somewhere before the camera: its shape as a network gives it (turned like the
+    camera, about its own middle, of another size), its true keypoints and its pixels."""
+    rng = np.random.default_rng(seed)
+    side = "left" if rng.random() < 0.5 else "right"
+    turned = Rotation.random(random_state=rng).apply(curled_hand(rng.uniform(0, 60), side))
+    true = turned - turned.mean(axis=0) + rng.uniform([-0.25, -0.2, 0.35], [0.25, 0.2, 1.2])
+    shape = (turned - turned.mean(axis=0)) * rng.uniform(0.5, 2.0)
+    return shape.astype(np.float32), true, as_hand(true).keypoints_2d
+
+
+@quick
+@given(seeds)
+def test_a_hand_is_found_where_it_is(seed: int) -> None:
+    shape, true, pixels = scene(seed)
+    found = lift(shape, pixels, CAMERA, hand_length(true))
+    assert found is not None and found.dtype == np.float32
+    assert np.abs(found - true).max() < 0.003
+
+
+@quick
+@given(seeds)
+def test_a_pixel_of_noise_moves_it_by_a_few_percent_of_its_distance(seed: int) -> None:
+    shape, true, pixels = scene(seed)
+    noisy = pixels + np.random.default_rng(seed).normal(0, 1, pixels.shape).astype(np.float32)
+    found = lift(shape, noisy, CAMERA, hand_length(true))
+    assert found is not None
+    # A hand spans 80 to 280 pixels here; its wrist is as far off as one of those pixels or few says.
+    assert np.linalg.norm(found[0] - true[0]) < 0.08 * true[0, 2]
+    # Whatever the depth, each keypoint is seen where it was measured.
+    np.testing.assert_allclose(as_hand(found).keypoints_2d, noisy, atol=0.05)
+
+
+@quick
+@given(seeds, st.floats(0.5, 2.0))
+def test_the_distance_goes_with_the_length_that_is_given(seed: int, factor: float) -> None:
+    shape, true, pixels = scene(seed)
+    found = lift(shape, pixels, CAMERA, factor * hand_length(true))
+    assert found is not None
+    np.testing.assert_allclose(found, factor * true, atol=0.003 * factor)
+
+
+def test_keypoints_beyond_the_picture_count_as_well() -> None:
+    true = rest_hand() + np.array([0.42, 0.0, 0.6])
+    pixels = as_hand(true).keypoints_2d
+    assert (pixels[:, 0] > 640).any()
+    found = lift((true - true.mean(axis=0)).astype(np.float32), pixels, CAMERA, LENGTH)
+    assert found is not None and np.abs(found - true).max() < 0.003
+
+
+def test_a_hand_that_fits_only_behind_the_camera_is_none() -> None:
+    behind = rest_hand() + np.array([0.05, 0.03, -0.6])
+    pixels = as_hand(behind).keypoints_2d
+    found = lift((behind - behind.mean(axis=0)).astype(np.float32), pixels, CAMERA, LENGTH)
+    # Behind the camera a hand looks like its point reflection before it; that one has another shape.
+    assert found is None or found[:, 2].min() > 0.02
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("shape", "pixels"),
+    [
+        (np.zeros((21, 3)), None),
+        (np.full((21, 3), np.nan), None),
+        (np.where(np.arange(21)[:, None] == 20, np.nan, rest_hand()), None),
+        (np.outer(np.arange(21), [0.01, 0.0, 0.0]), None),
+        (None, np.full((21, 2), np.nan)),
+        (None, np.full((21, 2), np.inf)),
+        (None, np.full((21, 2), 100.0)),
+    ],
+    ids=["a point", "NaN", "one NaN", "a line", "NaN pixels", "infinite pixels", "one pixel"],
+)
+def test_what_is_no_hand_gives_none(shape: np.ndarray | None, pixels: np.ndarray | None) -> None:
+    true = rest_hand() + np.array([0.0, 0.0, 0.6])
+    shape = rest_hand() if shape is None else shape
+    pixels = as_hand(true).keypoints_2d if pixels is None else pixels
+    assert lift(shape.astype(np.float32), pixels.astype(np.float32), CAMERA, LENGTH) is None
+
+
+@given(seeds)
+def test_points_on_rays_are_seen_at_their_pixels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = rng.uniform(-100, 800, (30, 2)).astype(np.float32)
+    depth = rng.uniform(0.1, 5.0, 30).astype(np.float32)
+    points = on_rays(pixels, depth, CAMERA).astype(np.float64)
+    homogeneous = points @ CAMERA.matrix.T
+    np.testing.assert_allclose(homogeneous[:, :2] / homogeneous[:, 2:], pixels, atol=1e-3)
+    np.testing.assert_array_equal(points[:, 2], depth)

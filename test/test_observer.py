@@ -1,0 +1,207 @@
+"""Stage 1 as a whole: on the sample, whose true hands are known, and its joints one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scene import CAMERA, as_hand, hand_model, in_the_sample_world, rest_hand, sample, true_keypoints
+from scipy.spatial.transform import Rotation
+
+from genego_ros.errors import GenEgoError
+from genego_ros.genego import GenEgo
+from genego_ros.geometry.rigid import compose
+from genego_ros.observation.depth import DepthMap, load_depth_estimator
+from genego_ros.observation.hands.hand_depth import HandDepth, hand_depth
+from genego_ros.observation.observer import calibrate, to_ego
+from genego_ros.parameters import Parameters
+from genego_ros.types import Camera, Frame, Hand
+
+LEFT, RIGHT = rest_hand("left") + np.array([0.12, 0.05, 0.6]), rest_hand("right") + np.array([-0.12, 0.05, 0.65])
+HANDS = (as_hand(LEFT, "left"), as_hand(RIGHT, "right"))
+
+
+def rendered(hands: tuple[Hand, ...]) -> HandDepth:
+    model = hand_model()
+    return hand_depth([(model.fit(hand.keypoints, hand.side), model.faces(hand.side)) for hand in hands], CAMERA)
+
+
+def seen_at(factors: tuple[float, ...], background: float = 2.0) -> np.ndarray:
+    """What a depth camera measures where each of HANDS is really this much further away."""
+    drawn = rendered(HANDS)
+    depth = np.full(drawn.depth.shape, background, np.float32)
+    for index, factor in enumerate(factors):
+        depth[drawn.hand == index] = factor * drawn.depth[drawn.hand == index]
+    return depth
+
+
+# calibrate -------------------------------------------------------------------------------------------
+
+
+def test_hands_move_along_their_rays_to_where_a_depth_camera_saw_them() -> None:
+    depth = seen_at((1.3, 0.8))
+    given_depth, scale, moved = calibrate(DepthMap(depth, "topic", True), HANDS, rendered(HANDS))
+    assert given_depth is depth and (scale.factor, scale.source) == (1.0, "topic")
+    for hand, factor, before in zip(moved, (1.3, 0.8), HANDS, strict=True):
+        np.testing.assert_allclose(hand.keypoints, factor * before.keypoints, rtol=1e-4)
+        np.testing.assert_allclose(as_hand(hand.keypoints).keypoints_2d, before.keypoints_2d, atol=0.01)
+        assert hand.scale_source == "depth" and hand.side == before.side
+
+
+@pytest.mark.parametrize("factor", [0.4, 2.5])
+def test_a_depth_that_cannot_be_the_hands_is_not_believed(factor: float) -> None:
+    _, _, hands = calibrate(DepthMap(seen_at((factor, 1.1)), "topic", True), HANDS, rendered(HANDS))
+    assert hands[0] is HANDS[0] and hands[0].scale_source == "average"
+    assert hands[1].scale_source == "depth"
+
+
+def test_without_depth_on_the_hand_it_stays_where_it_was() -> None:
+    depth = np.full((480, 640), np.nan, np.float32)
+    _, scale, hands = calibrate(DepthMap(depth, "topic", True), HANDS, rendered(HANDS))
+    assert hands == HANDS and scale.source == "topic"
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.floats(1e-3, 1e3))
+def test_relative_depth_becomes_metric_by_the_hands(factor: float) -> None:
+    relative = seen_at((1.0, 1.0)) / np.float32(factor)
+    metric, scale, hands = calibrate(DepthMap(relative, "model", False), HANDS, rendered(HANDS))
+    assert scale.factor == pytest.approx(factor, rel=1e-4) and scale.source == "hands"
+    np.testing.assert_allclose(metric, seen_at((1.0, 1.0)), rtol=1e-4)
+    assert hands == HANDS
+
+
+def test_relative_depth_without_hands_stays_and_says_so() -> None:
+    relative = np.full((480, 640), 3.0, np.float32)
+    metric, scale, hands = calibrate(DepthMap(relative, "model", False), (), rendered(()))
+    assert (scale.source, scale.factor, scale.inliers) == ("none", 1.0, 0) and np.isnan(scale.spread)
+    assert (metric == 3.0).all() and hands == ()
+
+
+def test_the_hands_own_depth_needs_no_scale() -> None:
+    drawn = rendered(HANDS)
+    depth, scale, hands = calibrate(DepthMap(drawn.depth, "hands", True), HANDS, drawn)
+    assert depth is drawn.depth and scale.source == "hand_mesh" and hands is HANDS
+    assert calibrate(DepthMap(drawn.depth, "hands", True), (), drawn)[1].source == "none"
+
+
+def test_depth_is_the_topics_or_the_hands_own() -> None:
+    drawn = rendered(HANDS).depth
+    frame = Frame(np.zeros((480, 640, 3), np.uint8), CAMERA, np.full((480, 640), 2.0, np.float32))
+    topic = load_depth_estimator(Parameters())
+    assert topic.estimate(frame, drawn).depth is frame.depth
+    assert topic.estimate(frame, drawn).source == "topic"
+    assert topic.estimate(replace(frame, depth=None), drawn).depth is drawn
+    assert topic.estimate(replace(frame, depth=None), drawn).source == "hands"
+    alone = load_depth_estimator(Parameters.from_mapping({"depth.backend": "hands"}))
+    assert alone.estimate(frame, drawn).depth is drawn
+
+
+# to_ego ----------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_hands_in_the_ego_camera_are_moved_and_projected_with_its_own_intrinsics(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    turn, shift = Rotation.from_rotvec(rng.uniform(-0.3, 0.3, 3)), rng.uniform(-0.2, 0.2, 3)
+    camera = Camera.from_hfov(320, 180, 90.0)
+    moved = to_ego(HANDS, compose(turn.as_matrix(), shift), camera)
+    for hand, before in zip(moved, HANDS, strict=True):
+        expected = turn.apply(before.keypoints) + shift
+        np.testing.assert_allclose(hand.keypoints, expected, atol=1e-6)
+        np.testing.assert_allclose(hand.keypoints_2d, as_hand(expected, camera=camera).keypoints_2d, atol=0.01)
+        assert hand.keypoints.dtype == hand.keypoints_2d.dtype == np.float32
+        assert (hand.side, hand.score) == (before.side, before.score)
+
+
+def test_keypoints_behind_the_ego_camera_have_no_pixel() -> None:
+    (hand,) = to_ego(HANDS[:1], compose(np.eye(3), [0.0, 0.0, -1.0]), CAMERA)
+    assert np.isnan(hand.keypoints_2d).all() and np.isfinite(hand.keypoints).all()
+
+
+# the whole -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def genego() -> Iterator[GenEgo]:
+    with GenEgo() as made:
+        yield made
+
+
+def test_with_depth_the_hands_are_within_centimetres_of_where_they_were_rendered(genego: GenEgo) -> None:
+    for index, frame in enumerate(sample(2)):
+        observation = genego.observer.observe(frame)
+        assert [hand.side for hand in observation.hands_exo] == ["left", "right"]
+        for hand in observation.hands_exo:
+            off = hand.keypoints - true_keypoints(hand.side, index)
+            assert hand.scale_source == "depth"
+            assert np.linalg.norm(off, axis=1).mean() < 0.04
+        eyes = -observation.viewpoint.T_ego_exo[:3, :3].T @ observation.viewpoint.T_ego_exo[:3, 3]
+        # The person sits behind their hands and looks down on them.
+        position, wrist = in_the_sample_world(eyes), in_the_sample_world(true_keypoints("left", index)[0])
+        assert position[1] > wrist[1] + 0.1 and position[2] > wrist[2] + 0.2
+
+
+def test_the_view_is_marked_seen_where_the_splat_landed_and_the_hands_are_in_it(genego: GenEgo) -> None:
+    view = genego(sample(1)[0])
+    observation = view.observation
+    assert view.image.shape == (360, 640, 3) and view.seen.shape == (360, 640)
+    np.testing.assert_array_equal(view.seen, observation.sparse.projected)
+    np.testing.assert_array_equal(view.image[view.seen], observation.sparse.rgb[view.seen])
+    assert 0.2 < view.seen.mean() < 1.0
+    assert (observation.depth_source, observation.scale.source, view.source) == ("topic", "topic", "geometric")
+    for exo, ego in zip(observation.hands_exo, observation.hands_ego, strict=True):
+        homogeneous = np.c_[exo.keypoints, np.ones(21)] @ observation.viewpoint.T_ego_exo.T
+        np.testing.assert_allclose(ego.keypoints, homogeneous[:, :3], atol=1e-5)
+        assert (ego.keypoints_2d > 0).all() and (ego.keypoints_2d < [640, 360]).all()
+    # Hands lower than the middle of both are not: the person looks at their middle.
+    middle = np.mean([hand.keypoints_2d for hand in observation.hands_ego], axis=(0, 1))
+    np.testing.assert_allclose(middle, [319.5, 179.5], atol=60)
+    # The person's left hand is on the left of what they see.
+    left, right = (hand.keypoints_2d[:, 0].mean() for hand in observation.hands_ego)
+    assert left < right
+
+
+def test_without_depth_only_the_hands_are_seen(genego: GenEgo) -> None:
+    view = genego(replace(sample(1)[0], depth=None))
+    observation = view.observation
+    assert (observation.valid, observation.depth_source, observation.scale.source) == (True, "hands", "hand_mesh")
+    assert 0 < view.seen.mean() < 0.3
+    assert observation.exo_cloud is not None and observation.exo_depth is not None
+    assert len(observation.exo_cloud.points) == np.isfinite(observation.exo_depth).sum()
+
+
+def test_nobody_gives_a_black_view_that_is_not_valid(genego: GenEgo) -> None:
+    frame = sample(1)[0]
+    view = genego(replace(frame, rgb=np.full_like(frame.rgb, 90), stamp_ns=77))
+    assert not view.observation.valid and view.observation.stamp_ns == 77
+    assert not view.image.any() and not view.seen.any()
+    assert view.observation.hands_exo == view.observation.hands_ego == ()
+    assert np.isnan(view.observation.sparse.depth).all()
+    # What the camera saw is still there.
+    assert view.observation.exo_cloud is not None and len(view.observation.exo_cloud.points) > 100_000
+
+
+def test_parameters_change_from_one_frame_to_the_next(genego: GenEgo) -> None:
+    before = genego.observer.parameters
+    try:
+        genego.update(before.changed({"ego.width": 100, "ego.height": 50, "depth.far": 0.1001}))
+        view = genego(sample(1)[0])
+        assert view.image.shape == (50, 100, 3)
+        assert view.observation.exo_cloud is not None and len(view.observation.exo_cloud.points) == 0
+        assert not view.seen.any() and view.observation.valid
+    finally:
+        genego.update(before)
+
+
+def test_what_cannot_work_is_said_when_it_is_made() -> None:
+    with pytest.raises(GenEgoError, match="works in the ROS nodes only"):
+        GenEgo({"viewpoint.backend": "tf"})
+    with pytest.raises(GenEgoError, match=r"unknown reconstruction backend 'magic'; known: .*geometric"):
+        GenEgo({"reconstruction.backend": "magic"})
+    with pytest.raises(GenEgoError, match="device is 'gpu'"):
+        GenEgo({"device": "gpu"})
