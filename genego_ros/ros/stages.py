@@ -51,9 +51,8 @@ class ExoStage:
         self._node = node
         parameters = node.parameters
         self._tf_given = parameters.viewpoint.backend == "tf"
-        viewpoint = (
-            TfViewpoint(parameters, transform_tree(node), node.ego_frame_id, node.warn) if self._tf_given else None
-        )
+        self._tree = transform_tree(node) if self._tf_given else None
+        viewpoint = TfViewpoint(parameters, self._tree, node.ego_frame_id, node.warn) if self._tree else None
         self._observer = ExoObserver(parameters, viewpoint)
         self._described_at = -1
         kinds: dict[str, type] = {
@@ -100,6 +99,8 @@ class ExoStage:
     def close(self) -> None:
         self._outputs.close()
         self._observer.close()
+        if self._tree:
+            self._tree.close()
 
     def _publish_description(self) -> None:
         newest = self._observer.descriptions.latest

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from genego_ros.ros.deployment import EXECUTABLES
 
 NEWEST_ONLY = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
-"""For inputs: accepts every publisher, keeps nothing old."""
+"""For inputs, until a publisher is found: accepts every one, keeps nothing old."""
 
 
 class WatchedSubscription:
@@ -22,7 +23,9 @@ class WatchedSubscription:
     It starts with the type whose publisher is found, else by the topic's name (image_transport calls
     compressed pictures so); while nothing has come, `check` moves on to the type that is really published.
 
-    The QoS can be overridden by parameters (`qos_overrides./<topic>.subscription.reliability` ...).
+    The QoS can be overridden by parameters (`qos_overrides./<topic>.subscription.reliability` ...). Where
+    the reliability is not, it is what the publishers offer: Fast DDS with its own defaults, as a camera
+    driver has them, loses most best-effort images from VGA on, and none that are sent reliably.
     """
 
     def __init__(
@@ -37,7 +40,13 @@ class WatchedSubscription:
         self._types = {type_name(kind): kind for kind in types}
         self._callback = callback
         self._topic = topic
-        self._qos = qos
+        self._qos = copy.copy(qos)
+        self._overridable = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH]
+        full_name = node.resolve_topic_name(topic)
+        self._reliability_given = f"qos_overrides.{full_name}.subscription.reliability" in node._parameter_overrides
+        if self._reliability_given:
+            self._overridable.append(QoSPolicyKind.RELIABILITY)
+        self._qos.reliability = self._offered_reliability()
         self._since = time.monotonic()
         self.received = 0
         self._subscription = self._subscribe(self._published_type() or self._likely_type())
@@ -59,8 +68,7 @@ class WatchedSubscription:
 
     def check(self, silent_s: float) -> str:
         """What is wrong and its cure when nothing has come for `silent_s` seconds, else ""."""
-        if self.received == 0:
-            self._follow_type()
+        self._follow_publishers()
         return "" if self.idle_s < silent_s else self._complaint()
 
     def close(self) -> None:
@@ -73,7 +81,7 @@ class WatchedSubscription:
             self._topic,
             self._on_message,
             self._qos,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            qos_overriding_options=QoSOverridingOptions(self._overridable),
         )
 
     def _on_message(self, message: Any) -> None:
@@ -92,9 +100,19 @@ class WatchedSubscription:
         compressed = "compressed" in self._node.resolve_topic_name(self._topic).rpartition("/")[2].lower()
         return next((kind for kind in self._types if ("Compressed" in kind) == compressed), next(iter(self._types)))
 
-    def _follow_type(self) -> None:
-        kind = self._published_type()
-        if kind is not None and kind != self._kind:
+    def _offered_reliability(self) -> ReliabilityPolicy:
+        """Reliable where every publisher is; what it is now where there is none."""
+        infos = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(self._topic))
+        if self._reliability_given or not infos:
+            return self._qos.reliability
+        reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in infos)
+        return ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+
+    def _follow_publishers(self) -> None:
+        kind = (self._published_type() if self.received == 0 else None) or self._kind
+        reliability = self._offered_reliability()
+        if (kind, reliability) != (self._kind, self._qos.reliability):
+            self._qos.reliability = reliability
             # Two subscriptions of different types on one topic would both stay: the old one goes first.
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe(kind)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from geometry_msgs.msg import Pose, Transform, TransformStamped
+from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -66,6 +67,7 @@ class TransformTree:
     """/tf and /tf_static, remembered: tf2's buffer where ROS provides none."""
 
     def __init__(self, node: Node) -> None:
+        self._node = node
         self._parents: dict[str, str] = {}
         self._history: dict[str, deque[tuple[int, Float64Array]]] = {}
         self._static: dict[str, Float64Array] = {}
@@ -84,12 +86,13 @@ class TransformTree:
         up_target, up_source = self._ancestors(target), self._ancestors(source)
         common = next((frame for frame in up_source if frame in up_target), None)
         if common is None:
-            raise GenEgoError(
-                f"TF knows no way from '{source}' to '{target}': publish the pose of that camera, for example by "
-                "robot_state_publisher or static_transform_publisher"
-            )
+            raise _unconnected(target, source)
         down = self._chain(up_target, common, stamp_ns)
         return invert(down) @ self._chain(up_source, common, stamp_ns)
+
+    def close(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
 
     def _chain(self, upwards: list[str], common: str, stamp_ns: int) -> Float64Array:
         """T_common_first for the first frame of `upwards`."""
@@ -116,10 +119,7 @@ class TransformTree:
         nearest, pose = history[0] if after == 0 else history[-1]
         if abs(nearest - stamp_ns) > _TOLERANCE_NS:
             away = 1e-9 * (stamp_ns - nearest)
-            raise GenEgoError(
-                f"TF of '{frame}' is {abs(away):.2f} s {'older' if away > 0 else 'newer'} than the picture: do all "
-                "hosts share one clock, and all nodes one use_sim_time?"
-            )
+            raise _too_far(f"TF of '{frame}' is {abs(away):.2f} s {'older' if away > 0 else 'newer'} than the picture")
         return pose
 
     def _on_static(self, message: TFMessage) -> None:
@@ -148,18 +148,39 @@ class Tf2Tree:
 
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, node)
+        # Without a node, the buffer watches the system's clock and not /clock.
+        backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
+        self._jumps = node.get_clock().create_jump_callback(backwards, post_callback=lambda _: self._buffer.clear())
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> Float64Array:
         """As `TransformTree.lookup`."""
-        from tf2_ros import TransformException
+        from tf2_ros import ConnectivityException, LookupException, TransformException
 
         try:
-            found = self._buffer.lookup_transform(
-                target, source, Time(nanoseconds=stamp_ns), timeout=Duration(seconds=0.05)
-            )
+            # Zero where all transforms on the way are static.
+            newest_ns = self._buffer.get_latest_common_time(target, source).nanoseconds
+            at_ns = newest_ns if newest_ns and 0 < stamp_ns - newest_ns <= _TOLERANCE_NS else stamp_ns
+            found = self._buffer.lookup_transform(target, source, Time(nanoseconds=at_ns))
+        except (LookupException, ConnectivityException) as error:
+            raise _unconnected(target, source) from error
         except TransformException as error:
-            raise GenEgoError(f"TF knows no way from '{source}' to '{target}': {error}") from error
+            raise _too_far(f"TF from '{source}' to '{target}': {error}") from error
         return from_transform(found.transform)
+
+    def close(self) -> None:
+        self._jumps.unregister()
+        self._listener.unregister()
+
+
+def _unconnected(target: str, source: str) -> GenEgoError:
+    return GenEgoError(
+        f"TF knows no way from '{source}' to '{target}': publish the pose of that camera, for example by "
+        "robot_state_publisher or static_transform_publisher"
+    )
+
+
+def _too_far(what: str) -> GenEgoError:
+    return GenEgoError(f"{what}: do all hosts share one clock, and all nodes one use_sim_time?")
 
 
 def transform_tree(node: Node) -> TransformTree | Tf2Tree:
