@@ -32,8 +32,8 @@ LIBRARIES = {
 BUILD_TOOLS = {"cmake": "cmake", "ninja": "ninja-build", "g++": "g++"}
 
 DOWNLOAD = (
-    "about 0.7 GB to download with PyTorch's CPU build (0.2 GB of it); where the package index offers only "
-    "the CUDA build, 3.2 GB. GENEGO_TORCH_INDEX=URL takes PyTorch from another index"
+    "the first time about 0.7 GB to download (PyTorch's CPU build is 0.2 GB of it), or 3.2 GB where the "
+    "package index offers only PyTorch's CUDA build. GENEGO_TORCH_INDEX=URL takes PyTorch from another index"
 )
 
 
@@ -77,6 +77,8 @@ def main(arguments: list[str]) -> int:
         )
     if not arguments or arguments[0] in ("-h", "--help"):
         show_help()
+    # A parent process on the ROS wheels of another environment must not pass for this one.
+    os.environ.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None)
     ros = os.environ.get("ROS_DISTRO", "")
     place = Place(ROOT, ROOT / (f".venv-{ros}" if ros else ".venv"), ros, run)
     if next(stale(place), None):
@@ -84,8 +86,6 @@ def main(arguments: list[str]) -> int:
     if arguments[0] == "setup":
         print(f"ready: {place.venv}")
         return 0
-    # A parent process on the ROS wheels of another environment must not pass for this one.
-    os.environ.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None)
     os.execv(place.python, [str(place.python), "-m", "genego_ros", *arguments])
 
 
@@ -106,6 +106,9 @@ def set_up(place: Place) -> None:
             (place.state / step.name).unlink(missing_ok=True)
             step.act()
             (place.state / step.name).write_text(step.depends_on)
+        if place.ros and place.run([place.python, "-c", "import genego_ros.msg"], place.state / "msg.log"):
+            print("genego: colcon builds the ROS part; in your workspace:")
+            print("    colcon build --packages-select genego_ros && source install/setup.bash")
 
 
 def stale(place: Place) -> Iterator[Step]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +17,8 @@ import rclpy
 from genego_ros.msg import PipelineStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from genego_ros.data.bags import read_bag
 from genego_ros.resources import resource
@@ -26,6 +26,7 @@ from genego_ros.ros import conversions, up
 from genego_ros.ros.deployment import complete
 from genego_ros.types import ByteArray, Camera, FloatArray
 
+ROOT = Path(__file__).resolve().parents[1]
 FRAME_ID = "camera_optical_frame"
 _domains = itertools.count(101 + os.getpid() % 100)
 
@@ -128,19 +129,9 @@ def rig(environment: Mapping[str, str] | None = None, nodes: bool = True, **argu
                 os.environ[name] = value
 
 
-def genego(*arguments: str) -> subprocess.Popen[str]:
-    """A command of the package as a process."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "genego_ros", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
 def sample_frames(count: int) -> list[tuple[ByteArray, FloatArray, Camera]]:
     """The first pictures of the sample that ships with the package: colour, depth in metres, camera."""
     colors, depths, cameras = [], [], []
-    from rclpy.serialization import deserialize_message
-    from sensor_msgs.msg import CompressedImage
-
     for message in read_bag(resource("examples/sample")):
         if message.type.endswith("CameraInfo"):
             cameras.append(conversions.from_camera_info(deserialize_message(message.data, CameraInfo)))

@@ -194,9 +194,7 @@ def test_somebody_elses_venv_is_left_alone(place: bootstrap.Place, runner: FakeR
     assert runner.commands == []
 
 
-def test_torch_from_a_chosen_index(
-    place: bootstrap.Place, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_torch_from_a_chosen_index(place: bootstrap.Place, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     bootstrap.set_up(place)
     runner.forget()
     monkeypatch.setenv("GENEGO_TORCH_INDEX", "https://torch.example/whl")
@@ -210,13 +208,18 @@ def test_torch_from_a_chosen_index(
 
 
 def test_a_ros_install_is_used_as_it_is(
-    place: bootstrap.Place, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
+    place: bootstrap.Place,
+    runner: FakeRunner,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(bootstrap, "check_ros", lambda place: None)
     monkeypatch.setattr(bootstrap, "has_numpy_1", lambda: True)
+    runner.failing = "msg"  # the workspace is not built yet
     place = place._replace(ros="jazzy", venv=place.root / ".venv-jazzy")
     bootstrap.set_up(place)
-    assert runner.done == ["venv", "dependencies", "weights"]
+    assert runner.done == ["venv", "dependencies", "weights", "msg"]
+    assert "colcon build --packages-select genego_ros" in capsys.readouterr().out
     assert "--system-site-packages" in runner.first("venv")
     pip = runner.first("install", "--constraint")
     assert pip[pip.index("--constraint") + 1] == str(place.root / "constraints-numpy1.txt")
@@ -226,9 +229,7 @@ def test_a_ros_install_is_used_as_it_is(
 
 def test_ros_of_another_python_is_refused(place: bootstrap.Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(
-        bootstrap.SetupError, match="ROS_DISTRO is humble, but /bin/false cannot import rclpy"
-    ):
+    with pytest.raises(bootstrap.SetupError, match="ROS_DISTRO is humble, but /bin/false cannot import rclpy"):
         bootstrap.set_up(place._replace(ros="humble"))
 
 

@@ -111,6 +111,35 @@ def test_nobody_is_said_and_never_repeated(composed: Rig) -> None:
     assert {marker.action for marker in markers.markers} == {Marker.DELETE}
 
 
+def test_one_hand(composed: Rig) -> None:
+    """The person's left hand, on the picture's right, is painted over."""
+    rgb, depth, camera = FRAMES[0]
+    covered = rgb.copy()
+    covered[:, 320:] = rgb[-1, 320:].mean(axis=0)
+    for _ in range(3):  # the tracker may hold on to a hand for a moment
+        observation = composed.answer("/genego/ego/observation", composed.send(covered, camera, depth))
+    assert observation.valid
+    assert [hand.side for hand in observation.hands] == [1]
+    assert not np.any(observation.state[:73]) and observation.state[145] == 1.0
+
+
+def test_a_hand_at_the_border_keeps_its_weak_keypoints(composed: Rig) -> None:
+    rgb, depth, camera = FRAMES[0]
+    left = composed.answer("/genego/exo/hands", composed.send(rgb, camera, depth)).hands[0]
+    # Move the picture down until its lower edge cuts the left hand in the middle.
+    cut = 479 - round(float(np.median(np.reshape(left.keypoints_2d, (21, 2))[:, 1])))
+    shifted = np.roll(rgb, cut, axis=0)
+    shifted[:cut] = 90
+    for _ in range(3):
+        hands = composed.answer("/genego/exo/hands", composed.send(shifted, camera, np.roll(depth, cut, 0))).hands
+    (left,) = (hand for hand in hands if hand.side == 0)
+    scores = np.asarray(left.keypoint_scores)
+    outside = np.reshape(left.keypoints_2d, (21, 2))[:, 1] > 479.5
+    assert 5 <= outside.sum() <= 16
+    assert scores[outside].max() < 0.2 < scores[~outside].min()
+    assert np.isfinite(left.keypoints).all()
+
+
 def stamp_of(markers: MarkerArray) -> int:
     return conversions.from_time(markers.markers[0].header.stamp)
 

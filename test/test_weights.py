@@ -158,9 +158,7 @@ def test_unknown_name_lists_the_known_ones(file: Path, capsys: pytest.CaptureFix
 def test_embedded_weights_are_what_the_manifest_says() -> None:
     embedded = [weight for weight in weights.manifest().values() if weight.embedded]
     assert embedded
-    assert {weight.name: weights._problem(weight) for weight in embedded} == {
-        weight.name: "" for weight in embedded
-    }
+    assert {weight.name: weights._problem(weight) for weight in embedded} == {weight.name: "" for weight in embedded}
 
 
 def test_help_needs_nothing_but_the_standard_library() -> None:

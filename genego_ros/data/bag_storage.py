@@ -96,8 +96,6 @@ def is_bag(path: Path) -> bool:
 
 def find_parts(path: Path) -> tuple[list[Path], dict[str, Any], list[str]]:
     """The storage files of a bag, its metadata (empty where there is none) and what is odd about them."""
-    if path.name == METADATA:
-        path = path.parent
     if not path.exists():
         raise GenEgoError(f"{path}: no such file or folder; check the path")
     if path.is_file():
@@ -309,7 +307,10 @@ def file_messages(
                 read += 1
                 yield BagMessage(connection.topic, kind, time_ns, data, qos[connection.topic, kind])
     except Exception as error:  # rosbags lets pass whatever damaged bytes provoke
-        problem = problem or f"damaged ({error}): {read} of {wanted} messages could be read"
+        problem = problem or (
+            f"damaged ({error}): {read} of {wanted} messages could be read; `mcap recover` (for .db3: sqlite3 "
+            ".recover) may find others"
+        )
     if read < wanted and not problem:
         problem = f"its index names {wanted} messages, only {read} could be read; `mcap recover` may find the others"
     if problem:

@@ -65,8 +65,13 @@ def inspect_bag(path: str | Path) -> BagInfo:
         GenEgoError: there is no such bag, or nothing of it can be read; says what is wrong and the cure.
     """
     path = Path(path)
-    files, metadata, warnings = find_parts(path)
-    scanned = tuple(inspect_file(file) for file in files)
+    if path.name == METADATA:
+        path = path.parent
+    try:
+        files, metadata, warnings = find_parts(path)
+        scanned = tuple(inspect_file(file) for file in files)
+    except OSError as error:
+        raise GenEgoError(f"{path}: cannot be read ({error}); check its permissions and the disk") from error
     topics = joined_topics(topic for file in scanned for topic in file.topics)
     topics = _with_promised_qos(topics, metadata)
     warnings += [f"{file.path}: {file.damage}" for file in scanned if file.damage]

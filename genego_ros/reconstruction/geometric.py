@@ -35,7 +35,7 @@ def push_pull(rgb: ByteArray, known: BoolArray) -> ByteArray:
     if known.all() or not known.any():
         return rgb.copy()
     weight = known.astype(np.float32)
-    levels = [(rgb * weight[..., None], weight)]
+    levels = [_halved(rgb * weight[..., None], weight)]
     while levels[-1][1].min() == 0 and max(levels[-1][1].shape) > 1:
         levels.append(_halved(*levels[-1]))
     color, weight = levels.pop()
@@ -45,8 +45,10 @@ def push_pull(rgb: ByteArray, known: BoolArray) -> ByteArray:
         above = cv2.resize(filled, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
         # Premultiplied colour over what lies above: a pixel that is half known is half filled.
         filled = color + above * (1.0 - weight)[..., None]
-    result = np.clip(filled + 0.5, 0, 255).astype(np.uint8)
-    result[known] = rgb[known]
+    # Only the last step is at full size, and in bytes: what is made up is smooth anyway.
+    half = np.clip(filled + 0.5, 0, 255).astype(np.uint8)
+    result = np.asarray(cv2.resize(half, known.shape[::-1], interpolation=cv2.INTER_LINEAR))
+    np.copyto(result, rgb, where=known[..., None])
     return result
 
 

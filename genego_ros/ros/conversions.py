@@ -94,7 +94,7 @@ def mask_from_image(message: Image) -> BoolArray:
 
 
 def from_image(message: Image) -> ByteArray:
-    """uint8 (H, W, 3) RGB; may be read-only (a view of the message).
+    """uint8 (H, W, 3) RGB, contiguous; a view of the message where that is possible.
 
     Raises:
         GenEgoError: unknown encoding, an empty picture, a wrong step or data length.
@@ -102,7 +102,7 @@ def from_image(message: Image) -> ByteArray:
     if message.encoding not in _COLOR:
         return _by_cv_bridge(message)
     dtype, channels, conversion = _COLOR[message.encoding]
-    pixels = _pixels(message, np.dtype(dtype), channels)
+    pixels = np.ascontiguousarray(_pixels(message, np.dtype(dtype), channels))
     return pixels if conversion is None else np.asarray(cv2.cvtColor(pixels, conversion))
 
 

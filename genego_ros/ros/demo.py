@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ from genego_ros.ros.deployment import complete
 from genego_ros.types import ByteArray
 
 _READY_S = 60.0
+_PHOTO_S = 3.0
+"""How long a single photo is shown to the nodes."""
 _QUIET_S = 1.5
 _SHEET_ROWS = 6
 _ROWS_KEPT = 24
@@ -71,7 +73,10 @@ class CameraTopics:
     image: str
     camera_info: str
     depth: str
-    frames: int
+    frames: int | None
+    """How many pictures will come; None where a video does not say."""
+    seconds: float | None = None
+    """When to stop playing; None: at the end."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     )
     args.out.mkdir(parents=True, exist_ok=True)
     _isolate()
-    print(f"input: {source} ({camera.frames} frames)")
+    print(f"input: {source} ({camera.frames or '?'} frames)")
     with _collecting(arguments["namespace"], camera.image) as collector, tempfile.TemporaryDirectory() as scratch:
         bag = Path(scratch) / "output"
         with _running(arguments, camera, bag) as nodes:
@@ -130,7 +135,10 @@ def find_camera(source: Path, image_topic: str | None) -> CameraTopics:
     """
     if not is_bag(source):
         pictures = open_pictures(source)
-        return CameraTopics(_CAMERA, "/camera/camera_info", "/camera/depth/image_raw", pictures.count or 1)
+        played = CameraTopics(_CAMERA, "/camera/camera_info", "/camera/depth/image_raw", pictures.count)
+        if pictures.kind == "photo":
+            return replace(played, frames=round(_PHOTO_S * pictures.rate_hz), seconds=_PHOTO_S)
+        return played
     topics = inspect_bag(source).topics
     pictures_of = {
         topic.name: topic
@@ -186,9 +194,12 @@ def _running(arguments: dict[str, str], camera: CameraTopics, bag: Path) -> Iter
 
 
 def _play(source: Path, camera: CameraTopics, collector: _Collector, nodes: Sequence[subprocess.Popen[bytes]]) -> None:
-    command = [sys.executable, "-m", "genego_ros", "play", str(source)]
+    # The node, the recorder and this process listen to the camera; nothing is to be missed.
+    command = [sys.executable, "-m", "genego_ros", "play", str(source), "--subscribers", "3", "--wait", "20"]
     if not is_bag(source):
         command += ["--image-topic", _CAMERA.removesuffix("/compressed"), "--compressed"]
+    if camera.seconds is not None:
+        command += ["--seconds", str(camera.seconds)]
     player = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert player.stderr is not None
     try:
@@ -235,7 +246,7 @@ class _Collector:
         self._active: set[str] = set()
         self._heard = time.monotonic()
         self._executor = executor
-        self._rows: dict[int, dict[str, Any]] = {}
+        self._rows: dict[int, dict[str, bytes]] = {}
         self._spacing_ns = 0
         kinds: dict[str, tuple[str, type]] = {
             "exo": (image_topic, CompressedImage if image_topic.endswith("compressed") else Image),
@@ -244,9 +255,9 @@ class _Collector:
             "sparse": (f"{prefix}/ego/sparse", Image),
             "ego": (f"{prefix}/ego/observation", EgoObservation),
         }
-        self._wanted = len(kinds)
+        self._kinds = {name: kind for name, (_, kind) in kinds.items()}
         self._subscriptions = [
-            node.create_subscription(kind, topic, lambda m, n=name: self._on_message(n, m), 10)
+            node.create_subscription(kind, topic, lambda data, n=name: self._on_message(n, data), 10, raw=True)
             for name, (topic, kind) in kinds.items()
         ]
         self._subscriptions.append(node.create_subscription(PipelineStatus, f"{prefix}/status", self._on_status, 10))
@@ -277,31 +288,38 @@ class _Collector:
 
     def sheet_rows(self) -> list[list[ByteArray]]:
         """Pictures of evenly chosen frames, for `contact_sheet`."""
-        whole = [self._rows[stamp] for stamp in sorted(self._rows) if len(self._rows[stamp]) == self._wanted]
+        whole = [self._rows[stamp] for stamp in self._whole()]
         if not whole:
             return []
         chosen = np.unique(np.linspace(0, len(whole) - 1, min(_SHEET_ROWS, len(whole))).round().astype(int))
-        return [_pictures(whole[i]) for i in chosen]
+        return [
+            _pictures({name: deserialize_message(data, self._kinds[name]) for name, data in whole[i].items()})
+            for i in chosen
+        ]
+
+    def _whole(self) -> list[int]:
+        """Stamps of the frames of which every message has come."""
+        return sorted(stamp for stamp, row in self._rows.items() if len(row) == len(self._kinds))
 
     def _on_status(self, status: PipelineStatus) -> None:
         self.last_word = status.message
         if status.message != "inactive" and not status.message.startswith("cannot "):
             self._active.add(status.node)
 
-    def _on_message(self, name: str, message: Any) -> None:
+    def _on_message(self, name: str, data: bytes) -> None:
         self._heard = time.monotonic()
         self.pictures += name == "exo"
-        stamp = conversions.from_time(message.header.stamp)
+        stamp = _stamp(data)
         if stamp not in self._rows and any(abs(stamp - kept) < self._spacing_ns for kept in self._rows):
             return
-        self._rows.setdefault(stamp, {})[name] = message
+        self._rows.setdefault(stamp, {})[name] = data
         if len(self._rows) > 2 * _ROWS_KEPT:
             self._thin_out(stamp)
 
     def _thin_out(self, newest: int) -> None:
         """Keeps every second frame, and takes frames half as often from now on. Frames that the nodes
         passed over never become whole, and go first."""
-        stamps = sorted(s for s, row in self._rows.items() if len(row) == self._wanted and s != newest)
+        stamps = [stamp for stamp in self._whole() if stamp != newest]
         self._rows = {s: self._rows[s] for s in [*(stamps[::2] if len(stamps) > _ROWS_KEPT else stamps), newest]}
         if len(stamps) > _ROWS_KEPT:
             self._spacing_ns = (stamps[-1] - stamps[0]) // _ROWS_KEPT

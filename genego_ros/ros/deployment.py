@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from genego_ros.errors import GenEgoError
 from genego_ros.resources import resource
 
@@ -33,6 +35,8 @@ class NodeDescription:
     remappings: Mapping[str, str]
 
 
+EXECUTABLES = ("genego_node", "exo_observation_node", "ego_reconstruction_node")
+"""Every node of the package."""
 _BOOLEAN = ("true", "false")
 
 ARGUMENTS = (
@@ -71,12 +75,16 @@ def describe_nodes(arguments: Mapping[str, str]) -> list[NodeDescription]:
     """The processes for complete arguments.
 
     Raises:
-        GenEgoError: the parameter file is not there.
+        GenEgoError: the parameter file is not there, or is not YAML.
     """
     composed = arguments["composed"] == "true"
     file = Path(arguments["params_file"] or resource("config/genego.yaml")).expanduser()
     if not file.is_file():
         raise GenEgoError(f"params_file '{file}' does not exist")
+    try:
+        yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise GenEgoError(f"params_file '{file}' is not YAML: {error}") from error
     executables = ["genego_node"] if composed else ["exo_observation_node", "ego_reconstruction_node"]
     return [
         NodeDescription(

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from genego_ros import weights
-from genego_ros.ros.deployment import fastdds_profile
+from genego_ros.ros.deployment import EXECUTABLES, fastdds_profile
 
 _LOOK_S = 2.0
 _PACKAGES = {
@@ -31,7 +31,6 @@ _INTERFACES = {
     "genego_ros.msg": "run ./genego setup, or build the package by colcon and source install/setup.bash",
     "tf2_msgs.msg": "run ./genego setup, or apt install ros-$ROS_DISTRO-tf2-msgs",
 }
-_NODES = ("genego_node", "exo_observation_node", "ego_reconstruction_node")
 _INPUT_TYPES = {
     "sensor_msgs/msg/Image",
     "sensor_msgs/msg/CompressedImage",
@@ -135,7 +134,7 @@ def running_nodes() -> Iterator[Finding]:
     node = rclpy.create_node("genego_doctor", start_parameter_services=False)
     try:
         time.sleep(_LOOK_S)  # discovery
-        ours = [(name, space) for name, space in node.get_node_names_and_namespaces() if name in _NODES]
+        ours = [(name, space) for name, space in node.get_node_names_and_namespaces() if name in EXECUTABLES]
         if not ours:
             yield Finding("nodes", f"none in domain {os.environ.get('ROS_DOMAIN_ID', '0')}; ./genego up starts them")
         for name, space in ours:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import threading
 import time
 import traceback
@@ -12,11 +14,12 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.signals import SignalHandlerOptions
 
 from genego_ros.errors import GenEgoError
 from genego_ros.msg import PipelineStatus
@@ -30,9 +33,10 @@ from genego_ros.types import ExoObservation
 OUTPUT_QOS = QoSProfile(depth=1)
 """Reliable, newest only."""
 _WAIT_S = 0.1
-"""How long a worker waits before it looks whether it should stop."""
+"""How long a worker, or the node, waits before it looks whether it should stop."""
 _REPEAT_S = 5.0
-"""The same warning is logged again after this time."""
+"""The same warning, whatever its numbers, is logged again after this time."""
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _LATENCY_SANE_MS = 60_000.0
 """A stamp further from now is not of this node's clock (a recording replayed without /clock)."""
 
@@ -118,9 +122,10 @@ class PipelineNode(LifecycleNode):
     def warn(self, text: str) -> None:
         """Logs a warning, not more often than every few seconds, and puts it into the next status."""
         self._frame_trouble = text
+        kind = _NUMBER.sub("", text)
         now = time.monotonic()
-        if now - self._warnings.get(text, -_REPEAT_S) >= _REPEAT_S:
-            self._warnings[text] = now
+        if now - self._warnings.get(kind, -_REPEAT_S) >= _REPEAT_S:
+            self._warnings[kind] = now
             self.get_logger().warning(text)
 
     def report(self, observation: ExoObservation, stage_ms: dict[str, float], seen_fraction: float) -> None:
@@ -251,17 +256,20 @@ class PipelineNode(LifecycleNode):
 
 
 def run_node(make: Callable[[], PipelineNode]) -> None:
-    """Runs one node until it is asked to stop."""
-    rclpy.init()
+    """Runs one node until it is asked to stop (SIGINT, SIGTERM)."""
+    # rclpy's own handlers would end the context under the workers, in the middle of a frame.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    asked_to_stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_stop.set())
     node = make()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # asked to stop; the context is gone already, so nothing can be logged
+        while not asked_to_stop.is_set():
+            executor.spin_once(timeout_sec=_WAIT_S)
     finally:
         node._deactivate()
         executor.shutdown()
         node.destroy_node()
-        rclpy.try_shutdown()
+        rclpy.shutdown()

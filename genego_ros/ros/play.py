@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="bags: only these topics")
     parser.add_argument("--image-topic", default="/camera/image_raw", help="pictures: where to publish them")
     parser.add_argument(
+        "--compressed", action="store_true", help="pictures: publish jpeg, on the image topic with /compressed after it"
+    )
+    parser.add_argument("--seconds", type=_positive, metavar="S", help="stop after this long")
+    parser.add_argument(
         "--camera-info",
         metavar="YAML|DEGREES",
         help="pictures: a camera_calibration file or a horizontal field of view",
@@ -57,8 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=5.0,
         metavar="S",
-        help="wait at most this long for a subscriber before the first message (default 5, 0: not at all)",
+        help="wait at most this long for subscribers before the first message (default 5, 0: not at all)",
     )
+    parser.add_argument("--subscribers", type=int, default=1, metavar="N", help="wait for so many of one topic")
 
 
 def _positive(text: str) -> float:
@@ -75,30 +80,33 @@ def run(args: argparse.Namespace) -> int:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _node() as node:
-        source = _source(node, args)
-        ticker = _Ticker(node) if args.clock else None
-        pace = Pace(args.rate, ticker, args.clock or 0.0)
+        pace = Pace(args.rate, _Ticker(node) if args.clock else None, args.clock or 0.0)
         try:
+            source = _source(node, args)
             if args.wait > 0:
-                _wait_for_subscriber(node, source, args.wait)
-            _play(source, pace, args.loop, args.rate)
+                _wait_for_subscribers(node, source, args.subscribers, args.wait)
+            _play(source, pace, args)
             for publisher in source.publishers:
                 publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
         except KeyboardInterrupt:
             node.get_logger().info("stopped")
         finally:
-            _report(node, pace)
+            if pace.events:
+                _report(node, pace)
     return 0
 
 
 @contextmanager
 def _node() -> Iterator[Node]:
     # Python's own Ctrl-C is wanted: rclpy's would end the context under the last messages.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    context = rclpy.Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("genego_play", context=context, start_parameter_services=False)
     try:
-        yield rclpy.create_node("genego_play", start_parameter_services=False)
+        yield node
     finally:
-        rclpy.shutdown()
+        node.destroy_node()
+        rclpy.shutdown(context=context)
 
 
 def _source(node: Node, args: argparse.Namespace) -> Source:
@@ -108,7 +116,7 @@ def _source(node: Node, args: argparse.Namespace) -> Source:
         raise GenEgoError(f"{args.source} is not a bag, so it has no topics to choose; use --image-topic")
     pictures = open_pictures(args.source)
     camera = camera_info_from(args.camera_info, pictures.width, pictures.height) if args.camera_info else None
-    return PictureSource(node, pictures, args.image_topic, camera)
+    return PictureSource(node, pictures, args.image_topic, camera, args.compressed)
 
 
 class _Ticker:
@@ -182,40 +190,44 @@ def _sleep_until(wall_ns: int) -> None:
         time.sleep(left / 1e9)
 
 
-def _wait_for_subscriber(node: Node, source: Source, at_most_s: float) -> None:
+def _wait_for_subscribers(node: Node, source: Source, wanted: int, at_most_s: float) -> None:
     topics = ", ".join(publisher.topic_name for publisher in source.publishers)
-    node.get_logger().info(f"waiting up to {at_most_s:g} s for a subscriber of {topics}")
+    node.get_logger().info(f"waiting up to {at_most_s:g} s for {wanted} subscriber(s) of one of {topics}")
     begin = changed = time.monotonic()
-    listening = 0
-    while not listening or time.monotonic() < changed + SETTLE_S:
-        if not listening and time.monotonic() > begin + at_most_s:
-            node.get_logger().warning("no subscriber has come; playing all the same")
+    counts = [0]
+    while max(counts) < wanted or time.monotonic() < changed + SETTLE_S:
+        if max(counts) < wanted and time.monotonic() > begin + at_most_s:
+            node.get_logger().warning(f"{max(counts)} subscriber(s) have come; playing all the same")
             return
         time.sleep(0.02)
-        count = sum(publisher.get_subscription_count() for publisher in source.publishers)
-        if count != listening:
-            listening, changed = count, time.monotonic()
+        now = [publisher.get_subscription_count() for publisher in source.publishers]
+        if now != counts:
+            counts, changed = now, time.monotonic()
 
 
-def _play(source: Source, pace: Pace, loop: bool, rate: float) -> None:
-    seconds = float("inf") if loop or source.duration_ns is None else source.duration_ns / 1e9 / rate
-    total = None if loop else source.total
-    with tqdm(total=total, unit="msg", file=sys.stderr, disable=seconds <= BAR_S) as bar:
-        while True:
-            _play_once(source, pace, bar)
-            if not loop:
-                return
+def _play(source: Source, pace: Pace, args: argparse.Namespace) -> None:
+    longest = args.seconds or float("inf")
+    once = float("inf") if args.loop or source.duration_ns is None else source.duration_ns / 1e9 / args.rate
+    end = time.monotonic() + longest
+    total = source.total if once <= longest else None
+    with tqdm(total=total, unit="msg", file=sys.stderr, disable=min(once, longest) <= BAR_S) as bar:
+        while _play_once(source, pace, bar, end) and args.loop:
+            continue
 
 
-def _play_once(source: Source, pace: Pace, bar: Any) -> None:
+def _play_once(source: Source, pace: Pace, bar: Any, end: float) -> bool:
+    """One pass; False when the time was up before it ended."""
     begun = False
     for time_ns, publish in source.events():
         if not begun:
             pace.begin(time_ns, source.gap_ns)
             begun = True
         pace.wait(time_ns)
+        if time.monotonic() > end:
+            return False
         publish(time_ns if pace.simulated else time.time_ns())
         bar.update()
+    return True
 
 
 def _report(node: Node, pace: Pace) -> None:

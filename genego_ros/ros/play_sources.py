@@ -13,20 +13,22 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import QosDurability, QosReliability
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from genego_ros.data.bags import BagInfo, BagTopic, read_bag
 from genego_ros.data.message_definitions import installed_hash
 from genego_ros.data.pictures import Pictures
 from genego_ros.errors import GenEgoError
-from genego_ros.ros.conversions import to_camera_info, to_image, to_time
+from genego_ros.ros.conversions import to_camera_info, to_compressed, to_image, to_time
 from genego_ros.ros.message_types import message_class
 from genego_ros.types import ByteArray, Camera
 
 FRAME_ID = "camera_optical_frame"
 DEPTH = 10
-LATCHED_DEPTH = 1000
-"""At most so many latched messages are kept for late subscribers."""
+LONGEST_DEPTH = 1000
+KEPT_NS = 500_000_000
+"""A bag's publisher keeps the messages of so long for reliable subscribers that fall behind: few images, many
+small messages."""
 
 Event = tuple[int, Callable[[int], None]]
 """When something is due (nanoseconds, the source's time), and what publishes it with a given stamp."""
@@ -58,10 +60,14 @@ class BagSource:
 
     def __init__(self, node: Node, bag: BagInfo, wanted: Collection[str]) -> None:
         self._bag = bag
-        published = [(t, p) for t in _chosen(bag, wanted) if (p := _publisher(node, t)) is not None]
+        published = [(t, p) for t in _chosen(bag, wanted) if (p := _publisher(node, t, bag.duration_ns)) is not None]
         self._publishers = {(topic.name, topic.type): publisher for topic, publisher in published}
         if not published:
-            raise GenEgoError(f"{bag.path}: no topic whose message type is installed; nothing to play")
+            types = ", ".join(sorted({topic.type for topic in bag.topics}))
+            raise GenEgoError(
+                f"{bag.path}: nothing to play, since none of its message types is installed ({types}); "
+                "install their packages or source their workspace"
+            )
         self.publishers = list(self._publishers.values())
         count = sum(topic.count for topic, _ in published)
         self.total: int | None = count
@@ -85,7 +91,7 @@ def _chosen(bag: BagInfo, wanted: Collection[str]) -> list[BagTopic]:
     return [topic for topic in bag.topics if not names or topic.name.lstrip("/") in names]
 
 
-def _publisher(node: Node, topic: BagTopic) -> Publisher[Any] | None:
+def _publisher(node: Node, topic: BagTopic, duration_ns: int) -> Publisher[Any] | None:
     try:
         kind = message_class(topic.type)
     except GenEgoError as error:
@@ -96,18 +102,19 @@ def _publisher(node: Node, topic: BagTopic) -> Publisher[Any] | None:
             f"{topic.name} was recorded with another definition of {topic.type} than the one installed here; "
             "subscribers may misread it"
         )
-    return node.create_publisher(kind, topic.name, offered_qos(topic))
+    return node.create_publisher(kind, topic.name, offered_qos(topic, duration_ns))
 
 
-def offered_qos(topic: BagTopic) -> QoSProfile:
-    """The QoS with which a recorded topic is published again."""
+def offered_qos(topic: BagTopic, duration_ns: int) -> QoSProfile:
+    """The QoS with which a topic of a bag of this duration is published again."""
     best_effort = bool(topic.qos) and all(q.reliability is QosReliability.BEST_EFFORT for q in topic.qos)
     latched = any(q.durability is QosDurability.TRANSIENT_LOCAL for q in topic.qos) or (
         not topic.qos and topic.name.endswith("tf_static")
     )
+    # What several latched publishers said comes from one now, which must keep all of it.
+    kept = topic.count if latched else round(topic.count * KEPT_NS / max(duration_ns, KEPT_NS))
     return QoSProfile(
-        # What several latched publishers said comes from one now, which must keep all of it.
-        depth=min(max(DEPTH, topic.count), LATCHED_DEPTH) if latched else DEPTH,
+        depth=min(max(DEPTH, kept), LONGEST_DEPTH),
         reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
     )
@@ -118,15 +125,20 @@ def _publish_bytes(publisher: Publisher[Any], data: bytes, _stamp_ns: int) -> No
 
 
 class PictureSource:
-    """Pictures as an rgb8 image topic, with camera_info beside it where it is given.
+    """Pictures as an image topic (rgb8, or jpeg under its name with /compressed), with camera_info beside it
+    where it is given.
 
     The times begin at the present and go on over the passes of a loop.
     """
 
-    def __init__(self, node: Node, pictures: Pictures, image_topic: str, camera: CameraInfo | None) -> None:
+    def __init__(
+        self, node: Node, pictures: Pictures, image_topic: str, camera: CameraInfo | None, compressed: bool = False
+    ) -> None:
         self._pictures = pictures
         self._camera = camera
-        self._images = node.create_publisher(Image, image_topic, DEPTH)
+        self._compressed = compressed
+        kind, suffix = (CompressedImage, "/compressed") if compressed else (Image, "")
+        self._images = node.create_publisher(kind, image_topic + suffix, DEPTH)
         self.publishers: list[Publisher[Any]] = [self._images]
         if camera is not None:
             name = f"{image_topic.rpartition('/')[0]}/camera_info"
@@ -147,7 +159,8 @@ class PictureSource:
         if self._camera is not None:
             self._camera.header.stamp = to_time(stamp_ns)
             self._infos.publish(self._camera)
-        self._images.publish(to_image(rgb, "rgb8", stamp_ns, FRAME_ID))
+        encode = to_compressed if self._compressed else partial(to_image, encoding="rgb8")
+        self._images.publish(encode(rgb, stamp_ns=stamp_ns, frame_id=FRAME_ID))
 
 
 def camera_info_from(text: str, width: int, height: int) -> CameraInfo:

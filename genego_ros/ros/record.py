@@ -23,8 +23,8 @@ from genego_ros.data.bags import BagWriter
 from genego_ros.errors import GenEgoError
 from genego_ros.ros.message_types import message_class
 
-DEPTH = 100
-"""Messages a topic may wait here while another is being written."""
+DEPTH = 1000
+"""Messages of a topic that may wait for being written; enough for bursts, and empty otherwise."""
 LOOK_S = 0.2
 """How often new topics and publishers are looked for."""
 SILENT_S = 5.0
@@ -121,13 +121,15 @@ class _Recorder:
 
     def _look(self) -> None:
         """Subscribes to what has appeared."""
-        for topic, types in self._node.get_topic_names_and_types():
+        for topic, _ in self._node.get_topic_names_and_types():
             hidden = any(part.startswith("_") for part in topic.split("/"))
             if topic in self._refused or (hidden if self._wanted is None else topic not in self._wanted):
                 continue
-            offers = [end.qos_profile for end in self._node.get_publishers_info_by_topic(topic)]
-            if not offers:
+            ends = self._node.get_publishers_info_by_topic(topic)
+            if not ends:
                 continue
+            # The publishers' types; a subscription of another type says nothing of what is sent.
+            types, offers = sorted({end.topic_type for end in ends}), [end.qos_profile for end in ends]
             if topic not in self._subscriptions:
                 self._begin(topic, types, offers)
             elif self._too_strict(topic, offers):

@@ -10,6 +10,8 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
+from genego_ros.ros.deployment import EXECUTABLES
+
 NEWEST_ONLY = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For inputs: accepts every publisher, keeps nothing old."""
 
@@ -97,6 +99,10 @@ class WatchedSubscription:
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe(kind)
 
+    def _comes_from_others(self, topic: str) -> bool:
+        """Whether a node that is not of this package publishes it."""
+        return any(info.node_name not in EXECUTABLES for info in self._node.get_publishers_info_by_topic(topic))
+
     def _complaint(self) -> str:
         what = f"no message on '{self.topic}' for {self.idle_s:.0f} s (wanted: {self._kind}, {_qos_text(self._qos)})"
         infos = self._node.get_publishers_info_by_topic(self.topic)
@@ -104,7 +110,7 @@ class WatchedSubscription:
             others = sorted(
                 name
                 for name, types in self._node.get_topic_names_and_types()
-                if set(types) & set(self._types) and self._node.count_publishers(name) and name != self.topic
+                if set(types) & set(self._types) and self._comes_from_others(name)
             )
             hint = f"; published instead: {', '.join(others[:6])}" if others else ""
             return f"{what}: nobody publishes it; is the camera running, is the topic's name right?{hint}"
