@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scene import as_hand, sample, true_keypoints
 
+from genego_ros import weights
 from genego_ros.geometry.hand_model import hand_length
 from genego_ros.observation.hands import HandEstimator, load_hand_estimator
 from genego_ros.parameters import Parameters
@@ -71,6 +72,29 @@ def test_a_mirrored_picture_has_the_hands_swapped() -> None:
     for side, other in (("left", "right"), ("right", "left")):
         flipped = swapped[other].keypoints_2d * [-1, 1] + [frame.camera.width - 1, 0]
         assert np.median(np.linalg.norm(flipped - straight[side].keypoints_2d, axis=1)) < 10
+
+
+def test_the_landmarker_is_given_the_picture_in_rgb(estimator: HandEstimator) -> None:
+    """The same landmarks, to the bit, as the landmarker gives for the picture as its documentation wants it."""
+    import mediapipe
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    rgb = np.ascontiguousarray(FRAMES[0].rgb)
+    options = vision.HandLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=str(weights.locate("mediapipe_hands"))),
+        running_mode=vision.RunningMode.VIDEO,
+        num_hands=2,
+    )
+    found = {}
+    for name, data in (("rgb", rgb), ("bgr", np.ascontiguousarray(rgb[..., ::-1]))):
+        with vision.HandLandmarker.create_from_options(options) as landmarker:
+            picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=data)
+            landmarks = landmarker.detect_for_video(picture, 33).hand_landmarks
+        pixels = [[(p.x * 640 - 0.5, p.y * 480 - 0.5) for p in hand] for hand in landmarks]
+        found[name] = np.array(sorted(pixels), np.float32)
+    ours = np.array(sorted(hand.keypoints_2d.tolist() for hand in estimator.estimate(FRAMES[0])), np.float32)
+    np.testing.assert_allclose(ours, found["rgb"], atol=1e-3)
+    assert np.abs(ours - found["bgr"]).max() > 0.5
 
 
 def test_a_known_hand_length_sets_the_distance(estimator: HandEstimator) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from geometry_msgs.msg import Pose, Transform, TransformStamped
@@ -48,11 +48,16 @@ def to_pose(T_parent_child: Float64Array) -> Pose:
 
 
 def from_transform(message: Transform) -> Float64Array:
+    """T_parent_child, float64 (4, 4), metres.
+
+    Raises:
+        GenEgoError: the quaternion is zero, or a number is NaN or infinite.
+    """
     rotation, translation = message.rotation, message.translation
-    return compose(
-        rotation_from_quaternion((rotation.x, rotation.y, rotation.z, rotation.w)),
-        (translation.x, translation.y, translation.z),
-    )
+    position = (translation.x, translation.y, translation.z)
+    if not np.isfinite(position).all():
+        raise GenEgoError(f"translation (x, y, z) = {position} is no place; the sender must set it")
+    return compose(rotation_from_quaternion((rotation.x, rotation.y, rotation.z, rotation.w)), position)
 
 
 def ego_transform(T_ego_exo: Float64Array, stamp_ns: int, exo_frame: str, ego_frame: str) -> TFMessage:
@@ -71,7 +76,9 @@ class TransformTree:
         self._parents: dict[str, str] = {}
         self._history: dict[str, deque[tuple[int, Float64Array]]] = {}
         self._static: dict[str, Float64Array] = {}
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._log = node.get_logger()
+        # The latched messages of all publishers come at once; a depth of 1 would keep that of one of them.
+        latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = [
             node.create_subscription(TFMessage, "/tf", self._on_moving, 100),
             node.create_subscription(TFMessage, "/tf_static", self._on_static, latched),
@@ -83,7 +90,7 @@ class TransformTree:
         Raises:
             GenEgoError: the frames are not connected, or nothing is known of that time.
         """
-        up_target, up_source = self._ancestors(target), self._ancestors(source)
+        up_target, up_source = self._ancestors(_bare(target)), self._ancestors(_bare(source))
         common = next((frame for frame in up_source if frame in up_target), None)
         if common is None:
             raise _unconnected(target, source)
@@ -108,8 +115,8 @@ class TransformTree:
         return chain
 
     def _to_parent(self, frame: str, stamp_ns: int) -> Float64Array:
-        if frame in self._static:
-            return self._static[frame]
+        if (fixed := self._static.get(frame)) is not None:
+            return fixed
         history = list(self._history[frame])
         stamps = [stamp for stamp, _ in history]
         after = int(np.searchsorted(stamps, stamp_ns))
@@ -122,22 +129,39 @@ class TransformTree:
             raise _too_far(f"TF of '{frame}' is {abs(away):.2f} s {'older' if away > 0 else 'newer'} than the picture")
         return pose
 
+    # Lookups run in another thread: what they find at any moment must be whole.
+
     def _on_static(self, message: TFMessage) -> None:
-        for transform in message.transforms:
-            self._parents[transform.child_frame_id] = transform.header.frame_id
-            self._static[transform.child_frame_id] = from_transform(transform.transform)
+        for parent, child, _, pose in self._poses(message):
+            self._static[child] = pose
+            self._parents[child] = parent
 
     def _on_moving(self, message: TFMessage) -> None:
+        for parent, child, stamp, pose in self._poses(message):
+            history = self._history.get(child)
+            if history is None or stamp < history[-1][0] or parent != self._parents[child]:
+                # New, or time ran backwards (a recording starts over), or below another frame now.
+                self._history[child] = deque([(stamp, pose)], maxlen=_KEPT)
+            elif stamp > history[-1][0]:
+                history.append((stamp, pose))
+            self._parents[child] = parent
+            self._static.pop(child, None)
+
+    def _poses(self, message: TFMessage) -> Iterator[tuple[str, str, int, Float64Array]]:
+        """Parent, child, stamp and T_parent_child of each transform that is one: anybody may publish on /tf."""
         for transform in message.transforms:
-            child = transform.child_frame_id
-            stamp = from_time(transform.header.stamp)
-            history = self._history.setdefault(child, deque(maxlen=_KEPT))
-            if history and stamp <= history[-1][0]:
-                if stamp == history[-1][0]:
-                    continue
-                history.clear()  # time ran backwards: a recording starts over
-            history.append((stamp, from_transform(transform.transform)))
-            self._parents[child] = transform.header.frame_id
+            parent, child = _bare(transform.header.frame_id), _bare(transform.child_frame_id)
+            try:
+                if not parent or not child or parent == child:
+                    raise GenEgoError("it does not name two frames")
+                yield parent, child, from_time(transform.header.stamp), from_transform(transform.transform)
+            except GenEgoError as error:
+                self._log.warning(f"TF from '{child}' to '{parent}' is left out: {error}", throttle_duration_sec=10.0)
+
+
+def _bare(frame: str) -> str:
+    """The name without the leading slash of ROS 1 times, which tf2 strips as well."""
+    return frame.removeprefix("/")
 
 
 class Tf2Tree:
@@ -156,6 +180,7 @@ class Tf2Tree:
         """As `TransformTree.lookup`."""
         from tf2_ros import ConnectivityException, LookupException, TransformException
 
+        target, source = _bare(target), _bare(source)
         try:
             # Zero where all transforms on the way are static.
             newest_ns = self._buffer.get_latest_common_time(target, source).nanoseconds
