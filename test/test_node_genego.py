@@ -164,7 +164,9 @@ def test_a_broken_picture_is_named_and_survived(composed: Rig, changes: dict[str
     rejected = composed.received["/genego/status"][-1].frames_rejected
     composed.images.publish(broken(**changes))
     assert composed.status(said).frames_rejected == rejected + 1
-    assert composed.answer("/genego/ego/observation", composed.send(*FRAMES[0][::2])).valid
+    # A tracker that has lost its hands finds them again with the next picture.
+    answers = [composed.answer("/genego/ego/observation", composed.send(*FRAMES[0][::2])) for _ in range(2)]
+    assert answers[-1].valid
 
 
 def test_depth_that_cannot_be_used_is_left_out(composed: Rig) -> None:

@@ -151,17 +151,15 @@ def _input(node, name: str, topic: str) -> Finding:  # type: ignore[no-untyped-d
     """Whether what is published on an input of a node reaches it."""
     from rclpy.qos import QoSCompatibility, qos_check_compatible
 
+    from genego_ros.ros.subscription import topics_of_others
+
     publishers = node.get_publishers_info_by_topic(topic)
     mine = next(info for info in node.get_subscriptions_info_by_topic(topic) if info.node_name == name)
     optional = "depth" in topic or "camera_info" in topic
     if not publishers:
         if optional:
             return Finding(f"  {topic} ({mine.topic_type})", "nobody publishes it; it is optional")
-        others = [
-            other
-            for other, types in node.get_topic_names_and_types()
-            if mine.topic_type in types and node.count_publishers(other)
-        ]
+        others = topics_of_others(node, [mine.topic_type])
         hint = f"; of that type there is {', '.join(others[:5])}" if others else ""
         cure = f"start the camera, or name its topic: ./genego up image_topic:=...{hint}"
         return Finding(f"  {topic} ({mine.topic_type})", "nobody publishes it", cure)

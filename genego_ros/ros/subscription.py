@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from rclpy.node import Node
@@ -117,19 +117,11 @@ class WatchedSubscription:
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe(kind)
 
-    def _comes_from_others(self, topic: str) -> bool:
-        """Whether a node that is not of this package publishes it."""
-        return any(info.node_name not in EXECUTABLES for info in self._node.get_publishers_info_by_topic(topic))
-
     def _complaint(self) -> str:
         what = f"no message on '{self.topic}' for {self.idle_s:.0f} s (wanted: {self._kind}, {_qos_text(self._qos)})"
         infos = self._node.get_publishers_info_by_topic(self.topic)
         if not infos:
-            others = sorted(
-                name
-                for name, types in self._node.get_topic_names_and_types()
-                if set(types) & set(self._types) and self._comes_from_others(name)
-            )
+            others = topics_of_others(self._node, self._types)
             hint = f"; published instead: {', '.join(others[:6])}" if others else ""
             return f"{what}: nobody publishes it; is the camera running, is the topic's name right?{hint}"
         wrong = sorted({str(info.topic_type) for info in infos} - set(self._types))
@@ -140,6 +132,16 @@ class WatchedSubscription:
             f"{what}: it has {len(infos)} publisher(s), {offered}, from which nothing comes; if the QoS do not match, "
             f"set qos_overrides.{self.topic}.subscription.reliability, else see whether the publisher is stuck"
         )
+
+
+def topics_of_others(node: Node, types: Collection[str]) -> list[str]:
+    """Topics of these types that somebody else than this package's nodes publishes."""
+    return sorted(
+        name
+        for name, published in node.get_topic_names_and_types()
+        if set(published) & set(types)
+        and any(info.node_name not in EXECUTABLES for info in node.get_publishers_info_by_topic(name))
+    )
 
 
 def type_name(kind: type) -> str:
