@@ -15,7 +15,8 @@ from pathlib import Path
 from genego_ros import weights
 from genego_ros.ros.deployment import EXECUTABLES, fastdds_profile
 
-_LOOK_S = 2.0
+_LOOK_S, _STILL_S = 10.0, 2.0
+"""How long the graph is watched at most, and how long it must not change."""
 _PACKAGES = {
     # package: (import name, what for, cure)
     "numpy": ("numpy", "arrays", "run ./genego setup"),
@@ -133,7 +134,7 @@ def running_nodes() -> Iterator[Finding]:
     rclpy.init()
     node = rclpy.create_node("genego_doctor", start_parameter_services=False)
     try:
-        time.sleep(_LOOK_S)  # discovery
+        _discover(node)
         ours = [(name, space) for name, space in node.get_node_names_and_namespaces() if name in EXECUTABLES]
         if not ours:
             yield Finding("nodes", f"none in domain {os.environ.get('ROS_DOMAIN_ID', '0')}; ./genego up starts them")
@@ -145,6 +146,17 @@ def running_nodes() -> Iterator[Finding]:
     finally:
         node.destroy_node()
         rclpy.shutdown()
+
+
+def _discover(node) -> None:  # type: ignore[no-untyped-def]
+    """Waits until the ROS graph has stood still for a moment: nobody says when discovery is complete."""
+    end = time.monotonic() + _LOOK_S
+    graph, since = None, time.monotonic()
+    while time.monotonic() < end and time.monotonic() - since < _STILL_S:
+        time.sleep(0.1)
+        topics = [(name, node.count_publishers(name)) for name, _ in node.get_topic_names_and_types()]
+        if (now := (node.get_node_names(), topics)) != graph:
+            graph, since = now, time.monotonic()
 
 
 def _input(node, name: str, topic: str) -> Finding:  # type: ignore[no-untyped-def]
