@@ -23,6 +23,8 @@ ByteArray = NDArray[np.uint8]
 BoolArray = NDArray[np.bool_]
 
 Side = Literal["left", "right"]
+SIDES: tuple[Side, Side] = ("left", "right")
+"""In the order in which hands are listed; their indices are the numbers of Hand.msg."""
 CameraSource = Literal["given", "assumed"]
 KEYPOINTS = 21
 """Keypoints a hand, in OpenPose's and MediaPipe's order: wrist, then thumb, index, middle, ring

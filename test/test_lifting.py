@@ -8,7 +8,7 @@ from scene import CAMERA, as_hand, curled_hand, rest_hand
 from scipy.spatial.transform import Rotation
 
 from genego_ros.geometry.hand_model import hand_length
-from genego_ros.observation.hands.lifting import lift, on_rays
+from genego_ros.observation.hands.lifting import lift, on_rays, proportioned
 
 seeds = st.integers(0, 2**32 - 1)
 quick = settings(deadline=None, max_examples=60)
@@ -103,3 +103,23 @@ def test_points_on_rays_are_seen_at_their_pixels(seed: int) -> None:
     homogeneous = points @ CAMERA.matrix.T
     np.testing.assert_allclose(homogeneous[:, :2] / homogeneous[:, 2:], pixels, atol=1e-3)
     np.testing.assert_array_equal(points[:, 2], depth)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_narrow_palm_and_wrong_bones_get_their_proportions_and_keep_the_posture(side: str) -> None:
+    rest = rest_hand(side)
+    turn = Rotation.from_euler("xyz", [0.4, -0.7, 1.1])
+    posture = turn.apply(curled_hand(35, side))
+    # Half as wide across the palm, twice as large, and fingers of a bone length that is none.
+    across = posture[5] - posture[17]
+    across /= np.linalg.norm(across)
+    narrow = 2 * (posture - 0.5 * np.outer((posture - posture[0]) @ across, across))
+    found = proportioned(narrow.astype(np.float32), rest.astype(np.float32))
+    for a, b in ((0, 5), (0, 9), (0, 17), (5, 17), (5, 6), (6, 7), (10, 11), (19, 20), (1, 2), (3, 4)):
+        assert np.linalg.norm(found[a] - found[b]) == pytest.approx(np.linalg.norm(rest[a] - rest[b]), rel=1e-4)
+    for a, b in ((5, 6), (9, 10), (10, 11), (19, 20)):
+        bone, given = found[b] - found[a], narrow[b] - narrow[a]
+        assert bone @ given == pytest.approx(np.linalg.norm(bone) * np.linalg.norm(given), rel=1e-4)
+    # The palm is turned as it was, but for what the narrowing itself turned.
+    pointing, original = found[9] - found[0], posture[9] - posture[0]
+    assert pointing @ original > np.cos(np.radians(10)) * np.linalg.norm(pointing) * np.linalg.norm(original)

@@ -107,6 +107,21 @@ def test_a_known_hand_length_sets_the_distance(estimator: HandEstimator) -> None
         assert after.keypoints[:, 2].mean() == pytest.approx(before.keypoints[:, 2].mean() * 2 / 1.5, rel=0.05)
 
 
+def test_a_known_hand_is_at_its_distance_without_a_depth_camera() -> None:
+    """A tenth of the distance is what a hand's size can tell from a few pixels of landmark error."""
+    true = [{side: true_keypoints(side, i) for side in ("left", "right")} for i in range(20)]
+    parameters = Parameters().changed({"hands.hand_length": float(hand_length(true[0]["left"]))})
+    found: dict[str, list[float]] = {"left": [], "right": []}
+    estimator = load_hand_estimator(parameters)
+    for frame, truth in zip(sample(20), true, strict=True):
+        for hand in estimator.estimate(frame):
+            found[hand.side].append(hand.keypoints[0, 2] / truth[hand.side][0, 2])
+    estimator.close()
+    for ratios in found.values():
+        assert len(ratios) >= 19
+        assert np.median(ratios) == pytest.approx(1.0, abs=0.1)
+
+
 def test_points_past_the_border_keep_their_slots_with_a_low_score(estimator: HandEstimator) -> None:
     frame = FRAMES[0]
     tips = by_side(estimator.estimate(frame))["right"].keypoints_2d

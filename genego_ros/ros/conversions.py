@@ -19,7 +19,7 @@ from std_msgs.msg import Header
 
 from genego_ros.errors import GenEgoError
 from genego_ros.msg import Hand as HandMessage
-from genego_ros.types import Array, BoolArray, ByteArray, Camera, Cloud, FloatArray, Hand, Side
+from genego_ros.types import SIDES, Array, BoolArray, ByteArray, Camera, Cloud, FloatArray, Hand
 
 NANOSECONDS = 1_000_000_000
 
@@ -42,8 +42,6 @@ _MESSAGE_DTYPES = {
     "32FC1": np.float32,
 }
 _DEPTH_HEADER = struct.Struct("<iff")
-_SIDES: tuple[Side, Side] = ("left", "right")
-"""By the numbers of Hand.msg."""
 
 
 def to_time(stamp_ns: int) -> Time:
@@ -186,7 +184,7 @@ def from_camera_info(message: CameraInfo) -> Camera:
 
 def to_hand(hand: Hand) -> HandMessage:
     return HandMessage(
-        side=_SIDES.index(hand.side),
+        side=SIDES.index(hand.side),
         score=float(hand.score),
         keypoints=hand.keypoints.ravel(),
         keypoints_2d=hand.keypoints_2d.ravel(),
@@ -200,10 +198,10 @@ def from_hand(message: HandMessage) -> Hand:
     Raises:
         GenEgoError: a side that is neither.
     """
-    if message.side >= len(_SIDES):
+    if message.side >= len(SIDES):
         raise GenEgoError(f"hand of side {message.side}: the sender must set LEFT (0) or RIGHT (1)")
     return Hand(
-        side=_SIDES[message.side],
+        side=SIDES[message.side],
         score=float(message.score),
         keypoints=np.asarray(message.keypoints, np.float32).reshape(21, 3),
         keypoints_2d=np.asarray(message.keypoints_2d, np.float32).reshape(21, 2),

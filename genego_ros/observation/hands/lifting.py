@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
 from genego_ros.geometry.hand_model import hand_length
+from genego_ros.geometry.skeleton import FINGERS
+from genego_ros.geometry.umeyama import align
 from genego_ros.types import Camera, Float64Array, FloatArray
 
 AVERAGE_HAND_LENGTH = 0.187
-"""Metres, wrist to middle fingertip (`hand_length`); the mean of the female and male adult medians (180 and 194 mm) of
-the 2012 ANSUR II survey. It is a better guess than a network's, whose error is several times the
-spread between people."""
+"""Metres, wrist to middle fingertip (`hand_length`): between adult women (about 18 cm) and men (about 19.4 cm). It
+is a better guess than a network's, whose error is several times the spread between people."""
+_PALM = [0, 1, 5, 9, 13, 17]
+"""Keypoints that hardly move against each other."""
+
+
+def proportioned(shape: FloatArray, rest: FloatArray) -> FloatArray:
+    """The posture of one hand with the proportions of another.
+
+    A landmarker's idea of a hand is bent towards what it sees: MediaPipe makes the palm of a hand that is seen
+    aslant half as wide as it is, which puts the hand a third too near. So the palm is taken from a hand of
+    measured proportions and turned to fit, and each finger bone keeps its direction but gets its length.
+
+    Args:
+        shape: float32 (21, 3), the posture, any scale.
+        rest: float32 (21, 3), the proportions, any posture of the palm; of the same side.
+
+    Returns:
+        float32 (21, 3), of the size of `rest`, oriented like `shape`.
+    """
+    turned = rest @ align(rest[_PALM], shape[_PALM], with_scale=True).rotation.T
+    for finger in FINGERS:
+        for start, end in pairwise(finger):
+            bone = shape[end] - shape[start]
+            length = np.linalg.norm(rest[end] - rest[start])
+            turned[end] = turned[start] + bone * (length / max(float(np.linalg.norm(bone)), 1e-9))
+    return turned.astype(np.float32)
 
 
 def lift(shape: FloatArray, pixels: FloatArray, camera: Camera, length: float) -> FloatArray | None:

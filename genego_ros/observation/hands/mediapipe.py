@@ -7,9 +7,10 @@ import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
 
 from genego_ros import weights
-from genego_ros.observation.hands.lifting import AVERAGE_HAND_LENGTH, lift
+from genego_ros.geometry.hand_model import HandModel
+from genego_ros.observation.hands.lifting import AVERAGE_HAND_LENGTH, lift, proportioned
 from genego_ros.parameters import Parameters
-from genego_ros.types import Frame, Hand, Side
+from genego_ros.types import SIDES, Frame, Hand, Side
 
 _HANDS = 2
 """With as many hands tracked as are asked for, the landmarker does not look for more: asking for the hands of
@@ -19,8 +20,8 @@ bystanders too would cost a palm detection every frame, a third of the time."""
 class MediaPipeHands:
     """Finds hands and follows them from frame to frame; both sides.
 
-    The landmarker gives pixels and a metric shape of its own guess. The shape is scaled to the hand
-    length that is known, or to that of an average adult, and placed by perspective-n-point.
+    The landmarker gives pixels and a shape of its own guess. The shape gets the proportions of the hand
+    mesh and the length that is known, or that of an average adult, and is placed by perspective-n-point.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -36,6 +37,8 @@ class MediaPipeHands:
                 min_tracking_confidence=parameters.hands.tracking_score,
             )
         )
+        hand_model = HandModel.load(weights.locate("hand_mesh"))
+        self._rest = {side: hand_model.rest_keypoints(side) for side in SIDES}
         self._time_ms = 0
 
     def estimate(self, frame: Frame) -> tuple[Hand, ...]:
@@ -56,7 +59,7 @@ class MediaPipeHands:
             hand = self._hand(side, score, landmarks, world, frame)
             if hand is not None:
                 best[side] = hand
-        return tuple(best[side] for side in ("left", "right") if side in best)
+        return tuple(best[side] for side in SIDES if side in best)
 
     def close(self) -> None:
         self._landmarker.close()
@@ -67,6 +70,9 @@ class MediaPipeHands:
         pixels = np.array([(p.x * camera.width - 0.5, p.y * camera.height - 0.5) for p in landmarks], np.float32)
         shape = np.array([(p.x, p.y, p.z) for p in world], np.float32)
         known = self.parameters.hands.hand_length
+        if not np.isfinite(shape).all():
+            return None
+        shape = proportioned(shape, self._rest[side])
         keypoints = lift(shape, pixels, camera, known or AVERAGE_HAND_LENGTH)
         if keypoints is None:
             return None
