@@ -165,8 +165,8 @@ def calibrate(
         return depth_map.depth, Scale(1.0, source="hand_mesh" if hands else "none"), hands
     if depth_map.metric:
         corrected = tuple(
-            _at_measured_depth(hand, fit_scale(np.where(rendered.hand == i, rendered.depth, np.nan), depth_map.depth))
-            for i, hand in enumerate(hands)
+            _at_measured_depth(hand, fit_scale(rendered.depth[region], depth_map.depth[region]))
+            for hand, region in zip(hands, (rendered.hand == i for i in range(len(hands))), strict=True)
         )
         return depth_map.depth, Scale(1.0, source="topic"), corrected
     scale = fit_scale(rendered.depth, depth_map.depth) or Scale(1.0, source="none")

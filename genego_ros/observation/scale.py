@@ -20,8 +20,8 @@ def fit_scale(hand_depth: FloatArray, exo_depth: FloatArray) -> Scale | None:
     three deviations (by the median absolute deviation) from it are dropped, and the median taken again.
 
     Args:
-        hand_depth: D_hand, float32 (H, W), metres, NaN outside the hand region.
-        exo_depth: D_exo, float32 (H, W), any unit, NaN invalid.
+        hand_depth: D_hand, float32, metres, NaN outside the hand region; the picture or some of its pixels.
+        exo_depth: D_exo, float32, of the same pixels, any unit, NaN invalid.
 
     Returns:
         s* such that s* D_exo is metric, or None where fewer than 40 pixels can be compared.

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from genego_ros.geometry.camera import rays
 from genego_ros.geometry.plane import dominant_plane
 from genego_ros.geometry.rigid import invert, look_at
 from genego_ros.parameters import Parameters
@@ -21,7 +20,7 @@ _FACING_WEIGHT = 0.3
 
 _REACH = 0.6
 """Metres around the hands in which the plane they work on is looked for."""
-_PLANE_POINTS = 4000
+_PLANE_POINTS = 2500
 _PLANE_TOLERANCE = 0.015
 """Metres; a depth camera's noise at arm's length."""
 _PLANE_SHARE = 0.25
@@ -68,7 +67,8 @@ def _surroundings(depth: FloatArray, camera: Camera, middle: Float64Array) -> Fl
     """Every few pixels' point within reach of the hands, float64 (N, 3), exo optical frame."""
     stride = max(1, round(math.sqrt(depth.size / _PLANE_POINTS)))
     z = depth[::stride, ::stride].astype(np.float64)
-    points = rays(camera)[::stride, ::stride] * z[..., None]
+    v, u = stride * np.indices(z.shape)
+    points = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=2)
     near: Float64Array = points[np.linalg.norm(points - middle, axis=2) < _REACH]
     return near
 
