@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from genego_ros.geometry.hand_model import HandModel
 from genego_ros.types import Camera, Frame, Hand, Side
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 CAMERA = Camera(640, 480, 560.0, 555.0, 322.5, 236.0)
 
 

@@ -30,7 +30,7 @@ from genego_ros.data.pictures import open_pictures
 from genego_ros.ros.play import Pace
 from genego_ros.ros.play_sources import BagSource, PictureSource
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 KILTED = get_typestore(Stores.ROS2_KILTED)
 DOMAIN = 150 + os.getpid() % 40
 """Away from the domains in common use; others may test on this machine at the same time."""

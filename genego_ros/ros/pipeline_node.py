@@ -121,7 +121,10 @@ class PipelineNode(LifecycleNode):
 
     def warn(self, text: str) -> None:
         """Logs a warning, not more often than every few seconds, and puts it into the next status."""
-        self._frame_trouble = text
+        if self._workers and not self._working.is_set():
+            return  # stopping: nothing is received any more, so what the last frame lacks is nobody's fault
+        if text not in self._frame_trouble:
+            self._frame_trouble = f"{self._frame_trouble}; {text}" if self._frame_trouble else text
         kind = _NUMBER.sub("", text)
         now = time.monotonic()
         if now - self._warnings.get(kind, -_REPEAT_S) >= _REPEAT_S:
