@@ -23,6 +23,8 @@ _DEPTH_KEPT = 8
 """Depth images kept for pairing: a quarter of a second at 30 Hz."""
 _DEPTH_WAIT_S = 0.04
 """How long a picture waits for a depth image that usually comes: a depth camera sends it just after."""
+_FIRST_PICTURES = 3
+"""Pictures that wait for a depth topic of which nothing has come yet."""
 _INFO_WAIT_S = 1.0
 """How long the first pictures wait for a camera_info that somebody publishes."""
 _SAME_ASPECT = 0.01
@@ -150,7 +152,9 @@ class CameraInput:
     def _depth_for(self, stamp_ns: int) -> Image | CompressedImage | None:
         """The depth image nearest in time to the picture, within the slop; waits a moment for one that is due."""
         slop_ns = 1e6 * self.parameters.depth_slop_ms
-        due = self._depth_topic.received > 0 and self._depth_topic.idle_s < 1.0
+        began = self._depth_topic.received > 0
+        first = self.newest.received <= _FIRST_PICTURES and self._depth_topic.published
+        due = self._depth_topic.idle_s < 1.0 if began else first
         until = time.monotonic() + (_DEPTH_WAIT_S if due else 0.0)
         while True:
             candidates = list(self._depths)
@@ -161,7 +165,7 @@ class CameraInput:
             if time.monotonic() >= until or self.newest.waiting:
                 break
             time.sleep(0.002)
-        if due:
+        if due and began:
             nearest = f"the nearest is {1e-6 * min(offsets):.0f} ms away" if offsets else "none came"
             self._warn(
                 f"no depth image within {self.parameters.depth_slop_ms:g} ms of the picture ({nearest}): the hands' "
