@@ -55,8 +55,8 @@ class GenEgo:
     ) -> None:
         if not isinstance(parameters, Parameters):
             parameters = Parameters.from_mapping(parameters or {})
-        self.observer = ExoObserver(parameters, viewpoint)
         self.reconstructor = EgoReconstructor(parameters)
+        self.observer = ExoObserver(parameters, viewpoint)
 
     def update(self, parameters: Parameters) -> None:
         """Exchanges the parameters that are not read-only, from the next frame on."""

@@ -129,6 +129,10 @@ class FrameParameters:
     ego: str = parameter("ego_camera_optical_frame", "name of the egocentric optical frame", read_only=True)
     tf_prefix: str = parameter("", "put before the names of the frames this package publishes", read_only=True)
 
+    def __post_init__(self) -> None:
+        if not self.ego:
+            raise GenEgoError("parameter 'frames.ego' is empty: it must name a frame")
+
 
 @dataclass(frozen=True)
 class Parameters:

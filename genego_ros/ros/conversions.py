@@ -125,7 +125,9 @@ def from_compressed(message: CompressedImage) -> ByteArray:
     Raises:
         GenEgoError: the data is not a picture.
     """
-    return np.asarray(cv2.cvtColor(_decoded(message, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+    # A camera's intrinsics are of the pixels as they are stored, whatever EXIF says of how it was held.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return np.asarray(cv2.cvtColor(_decoded(message, flags), cv2.COLOR_BGR2RGB))
 
 
 def depth_from_compressed(message: CompressedImage) -> FloatArray:

@@ -81,7 +81,10 @@ def _forward(hands: tuple[Hand, ...], middle: Float64Array, up: Float64Array) ->
     wrist = {hand.side: hand.keypoints[0].astype(np.float64) for hand in hands}
     if len(wrist) == 2:
         direction = direction + _SIDEWAYS_WEIGHT * np.cross(up, _unit(_horizontal(wrist["right"] - wrist["left"], up)))
-    return _unit(_horizontal(direction, up), otherwise=_unit(_horizontal(-middle, up)))
+    # Nothing says where forward is when a lone hand points straight up below a camera that looks straight
+    # down: any direction serves, and the next frame knows more.
+    lost = _unit(np.cross(up, np.eye(3)[np.argmin(np.abs(up))]))
+    return _unit(_horizontal(direction, up), otherwise=lost)
 
 
 def _horizontal(vector: Float64Array, up: Float64Array) -> Float64Array:
