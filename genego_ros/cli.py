@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, (module_name, text) in COMMANDS.items():
             command = commands.add_parser(name, help=text, description=text)
             if argv[:1] == [name]:
-                if module_name.startswith("genego_ros.ros."):
-                    # Read when rclpy is loaded, and inherited by the processes that a command starts.
+                if name in ("play", "record", "doctor"):
+                    # What starts nodes chooses the profile by its argument `hosts`.
                     os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(resource("config/fastdds.xml")))
                 module = import_module(module_name)
                 module.add_arguments(command)

@@ -1,6 +1,6 @@
 """Every parameter of the system, declared once: type, default, range, unit, meaning.
 
-The nodes declare their ROS parameters from this, the commands their options, and the README's table
+The nodes declare their ROS parameters from this, the commands their options, and docs/parameters.md
 is printed from it. A ROS parameter's name is "<group>.<field>", for example `ego.width`.
 """
 
@@ -27,7 +27,7 @@ class Declaration:
     choices: tuple[str, ...] = ()
     """Empty where any text is allowed; a backend's name is checked when it is loaded."""
     read_only: bool = False
-    """Takes effect when the node is configured; it cannot change while the node is active."""
+    """Set when the node is started; it cannot change afterwards."""
 
 
 def parameter(default: Any, meaning: str, **rest: Any) -> Any:
@@ -207,7 +207,7 @@ def declarations() -> Iterator[tuple[str, Any, Declaration]]:
 def unknown_parameter(name: str) -> str:
     """The text of the error for a name that is not a parameter."""
     near = get_close_matches(name, [known for known, _, _ in declarations()], n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else "; the README lists the parameters"
+    hint = f"; did you mean '{near[0]}'?" if near else "; docs/parameters.md lists the parameters"
     return f"unknown parameter '{name}'{hint}"
 
 

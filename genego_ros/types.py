@@ -139,9 +139,10 @@ class Scale:
 
     factor: float = 1.0
     spread: float = math.nan
-    """Relative spread of D_hand / D_exo over the inliers (1.4826 MAD / median); NaN without hands."""
+    """Relative spread of D_hand / D_exo over the inliers (1.4826 MAD / median), with a metric D_exo the larger one of
+    the two hands; NaN where nothing could be compared."""
     inliers: int = 0
-    """Pixels of the hand region that agree with the factor."""
+    """Pixels of the hand region that agree on the ratio."""
     source: str = "none"
     """`topic` (the depth is metric already), `hands`, `hand_mesh` (the depth is the hands' own) or `none`."""
 

@@ -28,6 +28,13 @@ def test_yaml_holds_every_parameter_with_its_default() -> None:
     assert flat == Parameters().as_mapping()
 
 
+def test_linked_files_exist() -> None:
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+    assert "SPEED_TABLE" not in README
+
+
 def test_readme_names_every_command_argument_and_topic() -> None:
     for command in COMMANDS:
         assert f"./genego {command}" in README or f"`{command}`" in README, command

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -73,6 +75,36 @@ def test_demo_refuses_what_it_cannot_play(tmp_path: Path, name: str, said: str) 
     assert done.stderr.startswith("genego: ") and said in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_a_recording_that_breaks_off_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
+    whole = (ROOT / "examples" / "sample" / "sample.mcap").read_bytes()
+    (tmp_path / "cut.mcap").write_bytes(whole[: 2 * len(whole) // 3])
+    done = genego("demo", "--input", tmp_path / "cut.mcap", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "cut.mcap" in done.stderr and "Traceback" not in done.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert 10 <= summary["frames_in"] < 40
+    assert (tmp_path / "out" / "contact_sheet.png").exists()
+
+
+def test_a_demo_that_is_ended_leaves_nothing_running(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "genego_ros", "demo", "--out", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "ROS_DOMAIN_ID": "99"},
+    )
+    try:
+        time.sleep(5.0)
+        children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+        assert children
+        demo.terminate()
+        demo.wait(20)
+        assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    finally:
+        if demo.poll() is None:
+            demo.kill()
 
 
 def test_policy_subscriber_gets_what_a_policy_takes() -> None:

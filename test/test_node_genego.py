@@ -252,6 +252,7 @@ def test_a_silent_camera_is_named(tmp_path) -> None:
         ("ego: {widht: 320}", "did you mean 'ego.width'"),
         ("ego: {width: 8}", "between 16 and 4096 px"),
         ("depth: {near: high}", "'depth.near'"),
+        ("depth: {near: 5.0, far: 1.0}", "it must be below 'depth.far'"),
         ("hands: {backend: none}", "unknown hands backend 'none'; known: mediapipe"),
     ],
 )
@@ -371,6 +372,11 @@ def test_lifecycle_and_run_time_parameters() -> None:
         made.send(rgb, camera)
         made.spin(0.5)
         assert len(made.received["/genego/ego/observation"]) == count
+        assert set_width(400) == ""  # while inactive
+        assert transition(Transition.TRANSITION_ACTIVATE)
+        made.until(made.images.get_subscription_count, "a subscription")
+        assert made.answer("/genego/ego/observation", made.send(rgb, camera)).image.width == 400
+        assert transition(Transition.TRANSITION_DEACTIVATE)
         assert transition(Transition.TRANSITION_CLEANUP)
         assert transition(Transition.TRANSITION_CONFIGURE)
         assert transition(Transition.TRANSITION_ACTIVATE)

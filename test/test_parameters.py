@@ -50,7 +50,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(name: str, nearest: str) ->
 
 
 def test_a_name_like_no_other_is_refused_without_a_guess() -> None:
-    with pytest.raises(GenEgoError, match="unknown parameter 'zzz'; the README"):
+    with pytest.raises(GenEgoError, match="unknown parameter 'zzz'; docs"):
         Parameters.from_mapping({"zzz": 1})
 
 

@@ -37,6 +37,9 @@ def run(args: argparse.Namespace) -> int:
         raise GenEgoError(f"the benchmarks are in the source tree, and {ROOT} is not one: run ./genego bench there")
     if unknown := set(args.only) - set(names()):
         raise GenEgoError(f"unknown benchmark '{unknown.pop()}'; known: {', '.join(names())}")
+    for file in (args.json, args.markdown):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise GenEgoError(f"'{file}' cannot be written: its folder does not exist")
     sys.path.insert(0, str(ROOT))
     figures = []
     for name in args.only or names():

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from genego_ros.data.pictures import open_pictures
-from genego_ros.data.sheet import nobody_seen
+from genego_ros.data.sheet import nobody_seen, save_picture
 from genego_ros.errors import GenEgoError
 from genego_ros.genego import GenEgo
 from genego_ros.geometry.skeleton import draw_hands
@@ -53,13 +53,13 @@ def run(args: argparse.Namespace) -> int:
     """
     parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
     frame = read_frame(args.photo, args.depth, args.k, parameters.input.assumed_hfov_deg)
-    with GenEgo(parameters) as genego:
-        for _ in range(_SETTLING_FRAMES):
-            view = genego(frame)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GenEgoError(f"folder '{args.out}' cannot be made ({error.strerror}); choose another --out") from error
+    with GenEgo(parameters) as genego:
+        for _ in range(_SETTLING_FRAMES):
+            view = genego(frame)
     write(view, frame, args.out)
     observation = view.observation
     found = ", ".join(f"{hand.side} at {hand.keypoints[0, 2]:.2f} m" for hand in observation.hands_exo)
@@ -118,8 +118,8 @@ def write(view: EgoView, frame: Frame, out: Path) -> None:
         "overlay.png": overlay if observation.hands_exo else nobody_seen(overlay),
     }
     for name, picture in pictures.items():
-        cv2.imwrite(str(out / name), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    cv2.imwrite(str(out / "seen.png"), view.seen * np.uint8(255))
+        save_picture(out / name, picture)
+    save_picture(out / "seen.png", view.seen * np.uint8(255))
     assert observation.exo_cloud is not None  # made by the observer in this process
     write_ply(observation.exo_cloud, out / "cloud.ply")
     hands = {

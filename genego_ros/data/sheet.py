@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from genego_ros.errors import GenEgoError
 from genego_ros.types import BoolArray, ByteArray, FloatArray
 
 _TILE_WIDTH = 320
@@ -14,6 +16,17 @@ _GAP = 6
 _CAPTION_HEIGHT = 26
 _BACKGROUND = 24
 _NOBODY = "nobody seen"
+
+
+def save_picture(path: Path, picture: ByteArray) -> None:
+    """Writes uint8 (H, W, 3) RGB or (H, W) to a png.
+
+    Raises:
+        GenEgoError: it cannot be written there.
+    """
+    stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
+    if not cv2.imwrite(str(path), stored):
+        raise GenEgoError(f"'{path}' cannot be written: is the folder writable, is there room on the disk?")
 
 
 def depth_picture(depth: FloatArray, near: float | None = None, far: float | None = None) -> ByteArray:

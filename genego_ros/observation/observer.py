@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,11 +53,12 @@ class ExoObserver:
 
     def __init__(self, parameters: Parameters, viewpoint: ViewpointEstimator | None = None) -> None:
         self._device = resolve_device(parameters.device)
-        self._hand_estimator = load_hand_estimator(parameters)
         self._hand_model = HandModel.load(weights.locate("hand_mesh"))
         self._depth_estimator = load_depth_estimator(parameters)
         self._viewpoint_estimator = viewpoint or load_viewpoint_estimator(parameters)
         self._descriptions = DescriptionStream(load_describer(parameters), parameters.description.rate_hz)
+        # Last, since it holds what must be given back.
+        self._hand_estimator = load_hand_estimator(parameters)
         self.update(parameters)
         self._warm_up()
 
@@ -105,10 +107,11 @@ class ExoObserver:
             depth_map = self._depth_estimator.estimate(frame, rendered.depth)
         with clock.measure("scale"):
             depth, scale, hands = calibrate(depth_map, hands, rendered)
+            limits = self.parameters.depth
+            depth = np.where((depth >= limits.near) & (depth <= limits.far), depth, np.float32(np.nan))
         with clock.measure("viewpoint"):
             viewpoint = self._viewpoint_estimator.locate(frame, hands)
         with clock.measure("cloud"):
-            limits = self.parameters.depth
             cloud = unproject(depth, frame.rgb, frame.camera, limits.near, limits.far)
         with clock.measure("projection"):
             sparse = (
@@ -164,11 +167,17 @@ def calibrate(
     if depth_map.source == "hands":
         return depth_map.depth, Scale(1.0, source="hand_mesh" if hands else "none"), hands
     if depth_map.metric:
-        corrected = tuple(
-            _at_measured_depth(hand, fit_scale(rendered.depth[region], depth_map.depth[region]))
-            for hand, region in zip(hands, (rendered.hand == i for i in range(len(hands))), strict=True)
+        regions = [rendered.hand == i for i in range(len(hands))]
+        ratios = [fit_scale(rendered.depth[region], depth_map.depth[region]) for region in regions]
+        corrected = tuple(_at_measured_depth(hand, ratio) for hand, ratio in zip(hands, ratios, strict=True))
+        compared = [ratio for ratio in ratios if ratio is not None]
+        scale = Scale(
+            factor=1.0,
+            spread=max((ratio.spread for ratio in compared), default=math.nan),
+            inliers=sum(ratio.inliers for ratio in compared),
+            source="topic",
         )
-        return depth_map.depth, Scale(1.0, source="topic"), corrected
+        return depth_map.depth, scale, corrected
     scale = fit_scale(rendered.depth, depth_map.depth) or Scale(1.0, source="none")
     return depth_map.depth * np.float32(scale.factor), scale, hands
 

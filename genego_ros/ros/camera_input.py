@@ -157,7 +157,7 @@ class CameraInput:
         due = self._depth_topic.idle_s < 1.0 if began else first
         until = time.monotonic() + (_DEPTH_WAIT_S if due else 0.0)
         while True:
-            candidates = list(self._depths)
+            candidates = list(self._depths)[::-1]  # of equal stamps the newest
             offsets = [abs(conversions.from_time(m.header.stamp) - stamp_ns) for m in candidates]
             if offsets and min(offsets) <= slop_ns:
                 return candidates[int(np.argmin(offsets))]

@@ -23,7 +23,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -37,13 +36,13 @@ from genego_ros import __version__
 from genego_ros.data.bag_storage import is_bag
 from genego_ros.data.bags import inspect_bag, read_bag
 from genego_ros.data.pictures import open_pictures
-from genego_ros.data.sheet import contact_sheet, depth_picture, mask_picture, nobody_seen
+from genego_ros.data.sheet import contact_sheet, depth_picture, mask_picture, nobody_seen, save_picture
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry.skeleton import draw_hands
 from genego_ros.msg import EgoObservation, HandArray, PipelineStatus
 from genego_ros.resources import resource
 from genego_ros.ros import conversions, up
-from genego_ros.ros.deployment import complete
+from genego_ros.ros.deployment import complete, topic_prefix
 from genego_ros.types import ByteArray
 
 _READY_S = 60.0
@@ -92,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         GenEgoError: the input cannot be played, or the nodes do not start or publish nothing.
     """
+    # A service manager stops with SIGTERM what a person stops with Ctrl-C; neither may leave a node behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     source = args.input or resource("examples/sample")
     camera = find_camera(source, args.image_topic)
     arguments = complete(
@@ -102,26 +103,47 @@ def run(args: argparse.Namespace) -> int:
             **up.parse_arguments(args.arguments),
         }
     )
-    args.out.mkdir(parents=True, exist_ok=True)
+    if arguments["autostart"].lower() != "true":
+        raise GenEgoError("the demo needs nodes that become active by themselves: leave autostart:=true")
+    _clear(args.out)
     _isolate()
     print(f"input: {source} ({camera.frames or '?'} frames)")
-    with _collecting(arguments["namespace"], camera.image) as collector, tempfile.TemporaryDirectory() as scratch:
+    broken: GenEgoError | None = None
+    prefix = topic_prefix(arguments["namespace"])
+    with _collecting(prefix, camera.image) as collector, tempfile.TemporaryDirectory() as scratch:
         bag = Path(scratch) / "output"
         with _running(arguments, camera, bag) as nodes:
             collector.wait_until_active(nodes)
-            _play(source, camera, collector, nodes)
+            try:
+                _play(source, camera, collector, nodes)
+            except GenEgoError as error:
+                broken = error  # what came before the break is kept and shown
         _keep_bag(bag, args.out)
-    summary = summarise(args.out, arguments["namespace"], camera)
+    summary = summarise(args.out, prefix, camera)
     if not summary["frames_processed"]:
-        raise GenEgoError(f"the nodes processed no frame of '{camera.image}'; their last word: {collector.last_word}")
+        raise broken or GenEgoError(
+            f"the nodes processed no frame of '{camera.image}'; their last word: {collector.last_word}"
+        )
     (args.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     rows = collector.sheet_rows()
     if rows:
         sheet = contact_sheet(("exo", "hands", "depth", "sparse", "seen (white)", "ego"), rows)
-        cv2.imwrite(str(args.out / "contact_sheet.png"), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+        save_picture(args.out / "contact_sheet.png", sheet)
     print(table(summary))
-    print(f"look at {args.out / 'contact_sheet.png'}; replay {args.out / 'output.mcap'}")
+    print(f"written to {args.out}: {', '.join(sorted(path.name for path in args.out.iterdir()))}")
+    if broken:
+        raise broken
     return 0
+
+
+def _clear(out: Path) -> None:
+    """An empty place for what comes out: an older sheet must not stand for this run."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in ("summary.json", "contact_sheet.png", "output.mcap", "metadata.yaml"):
+            (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise GenEgoError(f"--out '{out}' cannot be written ({error.strerror}): choose a folder") from error
 
 
 # What is played --------------------------------------------------------------------------------------
@@ -181,7 +203,7 @@ def _isolate() -> None:
 @contextmanager
 def _running(arguments: dict[str, str], camera: CameraTopics, bag: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     """The nodes and the recorder; the recording is whole when this ends."""
-    outputs = [f"/{arguments['namespace'].strip('/')}/{name}" for name in _RECORDED]
+    outputs = [f"{topic_prefix(arguments['namespace'])}/{name}" for name in _RECORDED]
     record = [sys.executable, "-m", "genego_ros", "record", camera.image, camera.camera_info, "/tf", *outputs]
     recorder = subprocess.Popen([*record, "--out", str(bag)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     nodes = up.start(arguments)
@@ -212,7 +234,7 @@ def _play(source: Path, camera: CameraTopics, collector: _Collector, nodes: Sequ
             bar.update(collector.pictures - bar.n)
     finally:
         if player.poll() is None:
-            player.send_signal(signal.SIGINT)
+            player.terminate()
         complaint = player.communicate()[1].decode(errors="replace")
     if player.returncode:
         raise GenEgoError(f"playing {source} failed: {complaint.strip().splitlines()[-1]}")
@@ -239,8 +261,7 @@ def _keep_bag(bag: Path, out: Path) -> None:
 class _Collector:
     """Watches status, and keeps evenly spaced frames of what is too large to record."""
 
-    def __init__(self, node: Node, executor: SingleThreadedExecutor, namespace: str, image_topic: str) -> None:
-        prefix = f"/{namespace.strip('/')}"
+    def __init__(self, node: Node, executor: SingleThreadedExecutor, prefix: str, image_topic: str) -> None:
         self.pictures = 0
         self.last_word = "nothing"
         self._active: set[str] = set()
@@ -326,13 +347,13 @@ class _Collector:
 
 
 @contextmanager
-def _collecting(namespace: str, image_topic: str) -> Iterator[_Collector]:
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+def _collecting(prefix: str, image_topic: str) -> Iterator[_Collector]:
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("genego_demo", start_parameter_services=False)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        yield _Collector(node, executor, namespace, image_topic)
+        yield _Collector(node, executor, prefix, image_topic)
     finally:
         executor.shutdown()
         node.destroy_node()
@@ -363,9 +384,8 @@ def _pictures(row: dict[str, Any]) -> list[ByteArray]:
 # What came out ---------------------------------------------------------------------------------------
 
 
-def summarise(out: Path, namespace: str, camera: CameraTopics) -> dict[str, Any]:
-    """Counts and times from the recording in `out`."""
-    prefix = f"/{namespace.strip('/')}"
+def summarise(out: Path, prefix: str, camera: CameraTopics) -> dict[str, Any]:
+    """Counts and times from the recording in `out`; `prefix` stands before the nodes' topics."""
     arrivals: dict[str, dict[int, int]] = {camera.image: {}, f"{prefix}/ego/image/compressed": {}}
     counts: dict[str, int] = {}
     statuses: list[PipelineStatus] = []

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ class NodeDescription:
 
 EXECUTABLES = ("genego_node", "exo_observation_node", "ego_reconstruction_node")
 """Every node of the package."""
+_TOPIC = re.compile(r"[/~]?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?", re.ASCII)
 _BOOLEAN = ("true", "false")
 
 ARGUMENTS = (
@@ -67,8 +69,35 @@ def complete(given: Mapping[str, str]) -> dict[str, str]:
         choices = known[name].choices
         if choices and value.lower() not in choices:
             raise GenEgoError(f"argument '{name}' is '{value}': it must be one of {', '.join(choices)}")
+        if name.endswith("_topic") and not _TOPIC.fullmatch(value):
+            raise GenEgoError(f"argument '{name}' is '{value}': that is no topic name, /camera/image_raw is one")
+        if name == "namespace" and value.strip("/") and not _TOPIC.fullmatch(value):
+            raise GenEgoError(
+                f"argument 'namespace' is '{value}': that is no namespace, genego or /robot1/genego is one"
+            )
         values[name] = value.lower() if choices else value
     return values
+
+
+def topic_prefix(namespace: str) -> str:
+    """What stands before the nodes' topics: `/genego`, or nothing for the root namespace."""
+    bare = namespace.strip("/")
+    return f"/{bare}" if bare else ""
+
+
+def _check_parameter_file(file: Path) -> None:
+    """rclpy ends a node with a trace when its parameter file is not of the form it wants."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf8"))
+    except yaml.YAMLError as error:
+        raise GenEgoError(f"params_file '{file}' is not YAML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise GenEgoError(f"params_file '{file}' cannot be read as text: {error}") from error
+    groups = content.values() if isinstance(content, dict) else [content]
+    if not all(isinstance(group, dict) and "ros__parameters" in str(group) for group in groups):
+        raise GenEgoError(
+            f"params_file '{file}' must hold parameters below `/**: ros__parameters:`, as config/genego.yaml"
+        )
 
 
 def describe_nodes(arguments: Mapping[str, str]) -> list[NodeDescription]:
@@ -81,10 +110,7 @@ def describe_nodes(arguments: Mapping[str, str]) -> list[NodeDescription]:
     file = Path(arguments["params_file"] or resource("config/genego.yaml")).expanduser()
     if not file.is_file():
         raise GenEgoError(f"params_file '{file}' does not exist")
-    try:
-        yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
-        raise GenEgoError(f"params_file '{file}' is not YAML: {error}") from error
+    _check_parameter_file(file)
     executables = ["genego_node"] if composed else ["exo_observation_node", "ego_reconstruction_node"]
     return [
         NodeDescription(

@@ -131,7 +131,7 @@ def running_nodes() -> Iterator[Finding]:
     """The nodes in this ROS domain, what they wait for and whether it comes to them."""
     import rclpy
 
-    rclpy.init()
+    rclpy.init(args=[])
     node = rclpy.create_node("genego_doctor", start_parameter_services=False)
     try:
         _discover(node)
@@ -142,7 +142,7 @@ def running_nodes() -> Iterator[Finding]:
             yield Finding(f"{space.rstrip('/')}/{name}", "runs")
             for topic, types in node.get_subscriber_names_and_types_by_node(name, space):
                 if set(types) & _INPUT_TYPES:
-                    yield _input(node, name, topic)
+                    yield _input(node, name, space, topic)
     finally:
         node.destroy_node()
         rclpy.shutdown()
@@ -159,14 +159,18 @@ def _discover(node) -> None:  # type: ignore[no-untyped-def]
             graph, since = now, time.monotonic()
 
 
-def _input(node, name: str, topic: str) -> Finding:  # type: ignore[no-untyped-def]
+def _input(node, name: str, space: str, topic: str) -> Finding:  # type: ignore[no-untyped-def]
     """Whether what is published on an input of a node reaches it."""
     from rclpy.qos import QoSCompatibility, qos_check_compatible
 
     from genego_ros.ros.subscription import topics_of_others
 
     publishers = node.get_publishers_info_by_topic(topic)
-    mine = next(info for info in node.get_subscriptions_info_by_topic(topic) if info.node_name == name)
+    mine = next(
+        info
+        for info in node.get_subscriptions_info_by_topic(topic)
+        if (info.node_name, info.node_namespace) == (name, space)
+    )
     optional = "depth" in topic or "camera_info" in topic
     if not publishers:
         if optional:

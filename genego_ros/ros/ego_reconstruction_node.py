@@ -21,6 +21,7 @@ class EgoReconstructionNode(PipelineNode):
     """PHI_ego for observations that another process makes."""
 
     def __init__(self, name: str = "ego_reconstruction_node") -> None:
+        self._stage: EgoStage | None = None
         super().__init__(name)
 
     def set_up(self) -> None:
@@ -28,7 +29,9 @@ class EgoReconstructionNode(PipelineNode):
         self.status.models = [f"reconstruction: {self.parameters.reconstruction.backend}"]
 
     def tear_down(self) -> None:
-        self._stage.close()
+        if self._stage is not None:
+            self._stage.close()
+            self._stage = None
 
     def open_inputs(self) -> None:
         self._newest: Newest[ExoObservationMessage] = Newest()
@@ -47,14 +50,15 @@ class EgoReconstructionNode(PipelineNode):
         return self._topic.check(self.parameters.input.silent_s)
 
     def apply(self, parameters: Parameters) -> None:
-        self._stage.update(parameters)
+        if self._stage is not None:
+            self._stage.update(parameters)
 
     def steps(self) -> list[Callable[[float], None]]:
         return [self._reconstruct]
 
     def _reconstruct(self, timeout_s: float) -> None:
         message = self._newest.take(timeout_s)
-        if message is not None:
+        if message is not None and self._stage is not None:
             observation = observation_message.from_message(message)
             view = self._stage.process(observation)
             self.report(observation, view.stage_ms, float(view.seen.mean()))

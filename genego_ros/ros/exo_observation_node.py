@@ -18,6 +18,7 @@ class ExoObservationNode(PipelineNode):
     """PHI_exo for a camera topic."""
 
     def __init__(self, name: str = "exo_observation_node") -> None:
+        self._exo_stage: ExoStage | None = None
         super().__init__(name)
 
     def set_up(self) -> None:
@@ -31,7 +32,9 @@ class ExoObservationNode(PipelineNode):
         ]
 
     def tear_down(self) -> None:
-        self._exo_stage.close()
+        if self._exo_stage is not None:
+            self._exo_stage.close()
+            self._exo_stage = None
 
     def open_inputs(self) -> None:
         self._camera_input = CameraInput(self, self.parameters.input, self.warn)
@@ -47,14 +50,15 @@ class ExoObservationNode(PipelineNode):
 
     def apply(self, parameters: Parameters) -> None:
         self._camera_input.parameters = parameters.input
-        self._exo_stage.update(parameters)
+        if self._exo_stage is not None:
+            self._exo_stage.update(parameters)
 
     def steps(self) -> list[Callable[[float], None]]:
         return [self._observe]
 
     def _observe(self, timeout_s: float) -> None:
         frame = self._camera_input.take(timeout_s)
-        if frame is not None:
+        if frame is not None and self._exo_stage is not None:
             self.complete(self._exo_stage.process(frame))
 
     def complete(self, observation: ExoObservation) -> None:

@@ -18,6 +18,7 @@ class GenEgoNode(ExoObservationNode):
     """Stage 1 whose observation goes to stage 2 in memory."""
 
     def __init__(self, name: str = "genego_node") -> None:
+        self._ego_stage: EgoStage | None = None
         super().__init__(name)
 
     def set_up(self) -> None:
@@ -26,12 +27,15 @@ class GenEgoNode(ExoObservationNode):
         self.status.models = [*self.status.models, f"reconstruction: {self.parameters.reconstruction.backend}"]
 
     def tear_down(self) -> None:
-        self._ego_stage.close()
+        if self._ego_stage is not None:
+            self._ego_stage.close()
+            self._ego_stage = None
         super().tear_down()
 
     def apply(self, parameters: Parameters) -> None:
         super().apply(parameters)
-        self._ego_stage.update(parameters)
+        if self._ego_stage is not None:
+            self._ego_stage.update(parameters)
 
     def open_inputs(self) -> None:
         self._observations: Newest[ExoObservation] = Newest()
@@ -48,10 +52,9 @@ class GenEgoNode(ExoObservationNode):
 
     def _reconstruct(self, timeout_s: float) -> None:
         observation = self._observations.take(timeout_s)
-        if observation is None:
-            return
-        view = self._ego_stage.process(observation)
-        self.report(observation, {**observation.stage_ms, **view.stage_ms}, float(view.seen.mean()))
+        if observation is not None and self._ego_stage is not None:
+            view = self._ego_stage.process(observation)
+            self.report(observation, {**observation.stage_ms, **view.stage_ms}, float(view.seen.mean()))
 
 
 def main() -> None:

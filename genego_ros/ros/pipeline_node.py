@@ -55,7 +55,8 @@ class PipelineNode(LifecycleNode):
         super().__init__(name)
         self.autostart: bool = self.declare_parameter("autostart", True).value
         self._parameter_problems = declare_parameters(self)
-        self.parameters: Parameters = read_parameters(self)
+        # Given values that are wrong are told when the node is configured, and can be put right until then.
+        self.parameters = Parameters() if self._parameter_problems else read_parameters(self)
         self.status = empty_status(name)
         self._status_publisher = self.create_output(PipelineStatus, "status")
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
@@ -81,7 +82,7 @@ class PipelineNode(LifecycleNode):
 
     @abstractmethod
     def tear_down(self) -> None:
-        """Gives back what `set_up` took."""
+        """Gives back what `set_up` took, also where that ended halfway or was never called."""
 
     @abstractmethod
     def open_inputs(self) -> None:
@@ -133,6 +134,11 @@ class PipelineNode(LifecycleNode):
 
     def report(self, observation: ExoObservation, stage_ms: dict[str, float], seen_fraction: float) -> None:
         """Publishes the status of a frame that is done."""
+        with self._status_lock:
+            self._describe(observation, stage_ms, seen_fraction)
+        self._publish_status()
+
+    def _describe(self, observation: ExoObservation, stage_ms: dict[str, float], seen_fraction: float) -> None:
         status = self.status
         status.header = conversions.to_header(observation.stamp_ns, observation.frame_id)
         status.frames_processed += 1
@@ -146,7 +152,6 @@ class PipelineNode(LifecycleNode):
         status.viewpoint_source = observation.viewpoint.source
         status.depth_source, status.camera_source = observation.depth_source, observation.camera_source
         status.seen_fraction = seen_fraction
-        self._publish_status()
 
     # Lifecycle ---------------------------------------------------------------------------------------
 
@@ -165,16 +170,22 @@ class PipelineNode(LifecycleNode):
         return self._transition("clean up", self.tear_down)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition("shut down", self._deactivate)
+        return self._transition("shut down", self._release)
 
     def _configure(self) -> None:
         if self._parameter_problems:
             raise GenEgoError("; ".join(self._parameter_problems))
         self.parameters = read_parameters(self)
-        self.set_up()
+        try:
+            self.set_up()
+        except Exception:
+            self.tear_down()  # what was made before the failure
+            raise
 
     def _activate(self) -> None:
         self.open_inputs()
+        self.apply(self.parameters)
+        self.status.frames_processed = self.status.frames_rejected = 0
         self._working.set()
         self._workers = [threading.Thread(target=self._work, args=(step,), daemon=True) for step in self.steps()]
         for worker in self._workers:
@@ -189,6 +200,10 @@ class PipelineNode(LifecycleNode):
             worker.join()
         self._workers = []
         self.close_inputs()
+
+    def _release(self) -> None:
+        self._deactivate()
+        self.tear_down()
 
     def _transition(self, what: str, action: Callable[[], None]) -> TransitionCallbackReturn:
         """rclpy swallows what a transition raises, so it is said here."""
@@ -247,7 +262,9 @@ class PipelineNode(LifecycleNode):
             self.warn(self._standing_trouble)
         if time.monotonic() - self._published_at > 0.9:
             self._publish_status()
-        self._diagnostics_publisher.publish(to_diagnostics(self.status, self.get_clock().now().to_msg()))
+        with self._status_lock:
+            diagnostics = to_diagnostics(self.status, self.get_clock().now().to_msg())
+        self._diagnostics_publisher.publish(diagnostics)
 
     def _on_parameters(self, changed: list[Parameter]) -> Any:
         result = check_change(self, changed)
@@ -272,7 +289,7 @@ def run_node(make: Callable[[], PipelineNode]) -> None:
         while not asked_to_stop.is_set():
             executor.spin_once(timeout_sec=_WAIT_S)
     finally:
-        node._deactivate()
+        node._release()
         executor.shutdown()
         node.destroy_node()
         rclpy.shutdown()

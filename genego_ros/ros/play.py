@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 def _node() -> Iterator[Node]:
     # Python's own Ctrl-C is wanted: rclpy's would end the context under the last messages.
     context = rclpy.Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("genego_play", context=context, start_parameter_services=False)
     try:
         yield node
@@ -209,7 +209,7 @@ def _play(source: Source, pace: Pace, args: argparse.Namespace) -> None:
     longest = args.seconds or float("inf")
     once = float("inf") if args.loop or source.duration_ns is None else source.duration_ns / 1e9 / args.rate
     end = time.monotonic() + longest
-    total = source.total if once <= longest else None
+    total = source.total if once <= longest and once < float("inf") else None
     with tqdm(total=total, unit="msg", file=sys.stderr, disable=min(once, longest) <= BAR_S) as bar:
         while _play_once(source, pace, bar, end) and args.loop:
             continue

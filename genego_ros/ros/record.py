@@ -66,7 +66,7 @@ def record(topics: Sequence[str] | None, out: Path, seconds: float | None, stop:
     """
     names = None if topics is None else [f"/{name.lstrip('/')}" for name in topics]
     context = rclpy.Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("genego_record", context=context, start_parameter_services=False)
     try:
         with BagWriter(out) as writer:

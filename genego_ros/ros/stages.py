@@ -53,7 +53,12 @@ class ExoStage:
         self._tf_given = parameters.viewpoint.backend == "tf"
         self._tree = transform_tree(node) if self._tf_given else None
         viewpoint = TfViewpoint(parameters, self._tree, node.ego_frame_id, node.warn) if self._tree else None
-        self._observer = ExoObserver(parameters, viewpoint)
+        try:
+            self._observer = ExoObserver(parameters, viewpoint)
+        except Exception:
+            if self._tree:
+                self._tree.close()
+            raise
         self._described_at = -1
         kinds: dict[str, type] = {
             "exo/depth": Image,

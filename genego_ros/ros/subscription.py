@@ -116,6 +116,7 @@ class WatchedSubscription:
             # Two subscriptions of different types on one topic would both stay: the old one goes first.
             self._node.destroy_subscription(self._subscription)
             self._subscription = self._subscribe(kind)
+            self._since = time.monotonic()
 
     def _complaint(self) -> str:
         what = f"no message on '{self.topic}' for {self.idle_s:.0f} s (wanted: {self._kind}, {_qos_text(self._qos)})"

@@ -11,7 +11,14 @@ import time
 from collections.abc import Mapping, Sequence
 
 from genego_ros.errors import GenEgoError
-from genego_ros.ros.deployment import ARGUMENTS, NodeDescription, complete, describe_nodes, fastdds_profile
+from genego_ros.ros.deployment import (
+    ARGUMENTS,
+    NodeDescription,
+    complete,
+    describe_nodes,
+    fastdds_profile,
+    topic_prefix,
+)
 
 _STOP_S = 8.0
 """How long a node may take to stop before it is killed."""
@@ -79,16 +86,14 @@ def stop(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def node_environment(hosts: str = "one") -> dict[str, str]:
-    """This environment with the Fast DDS profile for one host or several, unless the user has set another."""
-    ours = {choice: str(fastdds_profile(choice)) for choice in ("one", "several")}
-    given = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", ours["one"])
-    return {**os.environ, "FASTDDS_DEFAULT_PROFILES_FILE": ours[hosts] if given in ours.values() else given}
+    """This environment with the Fast DDS profile for one host or several, unless the user has set one."""
+    return {"FASTDDS_DEFAULT_PROFILES_FILE": str(fastdds_profile(hosts)), **os.environ}
 
 
 def command_line(node: NodeDescription) -> list[str]:
     """What `ros2 launch` would run, but by module, so that the source tree serves."""
     command = [sys.executable, "-m", f"genego_ros.ros.{node.executable}", "--ros-args"]
-    command += ["-r", f"__ns:=/{node.namespace.strip('/')}", "-r", f"__node:={node.executable}"]
+    command += ["-r", f"__ns:={topic_prefix(node.namespace) or '/'}", "-r", f"__node:={node.executable}"]
     command += ["--params-file", str(node.parameters_file)]
     for name, value in node.parameters.items():
         command += ["-p", f"{name}:={str(value).lower()}"]
