@@ -32,12 +32,12 @@ def clutter(
     views: ArrayLike = (),
     count: int | None = None,
 ) -> tuple[Mesh, ...]:
-    """Things on the room's table that stand or lie exactly on it, none touching another.
+    """Things on the room's table that stand or lie on it, none touching another.
 
     Args:
         keep_free: where nothing may be: the work, and what else is put on the table.
         views: (N, 3), world: places from where the middles of `keep_free` are to be seen past the things.
-        count: how many to try to place; 4 to 12 by default.
+        count: how many to try to place; 6 to 15 by default.
 
     Returns:
         Meshes in the world frame, named "clutter/0", ...
@@ -51,7 +51,7 @@ def clutter(
     ]
     kinds = THINGS[room.style]
     made = Assembly()
-    for _ in range(int(rng.integers(4, 13)) if count is None else count):
+    for _ in range(int(rng.integers(6, 16)) if count is None else count):
         thing = kinds[rng.integers(len(kinds))](rng, room.palette)
         points = thing.vertices
         for _ in range(TRIES):
@@ -127,7 +127,7 @@ def _flat(width: float, depth: float, z: float) -> Solid:
 
 def _paper(rng: np.random.Generator, palette: Palette) -> Assembly:
     """One to three printed sheets, a corner curling up."""
-    made, z = Assembly(), 0.0
+    made, z = Assembly(), 0.0008
     for _ in range(int(rng.integers(1, 4))):
         width, depth, lift = 0.21, 0.297, rng.uniform(0.0, 0.012)
         corner = rng.choice([-1.0, 1.0])
@@ -141,8 +141,8 @@ def _paper(rng: np.random.Generator, palette: Palette) -> Assembly:
         leaf = sheet(point, (width, depth), 8)
         whole = Solid(leaf.vertices, leaf.faces[:, ::-1].copy(), leaf.uv / [width, depth])
         made.add(prints.page(rng), whole.at((*rng.normal(0, 0.012, 2), 0), rng.normal(0, 0.08)), whole=True)
-        z += 0.0008
-    return _rested(made)
+        z += 0.001
+    return made
 
 
 def _rested(made: Assembly) -> Assembly:
@@ -161,7 +161,9 @@ def _notebook(rng: np.random.Generator, palette: Palette) -> Assembly:
         made.add(prints.notes(rng), _flat(width - 0.006, depth - 0.006, thick + 0.0006), whole=True)
     for y in np.linspace(-0.45, 0.45, 14) * depth:
         angle = np.linspace(0, 2 * np.pi, 9)
-        path = np.stack([-width / 2 + 0.004 * np.cos(angle), np.full(9, y), thick / 2 + (thick / 2 - 0.001) * np.sin(angle)], 1)
+        path = np.stack(
+            [-width / 2 + 0.004 * np.cos(angle), np.full(9, y), thick / 2 + (thick / 2 - 0.001) * np.sin(angle)], 1
+        )
         made.add(palette.metal, tube(path, 0.0008, 4))
     if rng.random() < 0.5:
         made.place(_pen(rng, palette), rigid.compose(_about_z(rng.uniform(0.3, 1.2)), [0.01, 0, thick + 0.001]))
@@ -177,7 +179,14 @@ def _pen(rng: np.random.Generator, palette: Palette) -> Assembly:
     """Lying along x."""
     made = Assembly()
     radius, length = rng.uniform(0.0035, 0.0055), rng.uniform(0.13, 0.17)
-    profile = [(1e-5, 0), (0.0008, 0.001), (radius, 0.022), (radius, length - 0.002), (0.6 * radius, length), (1e-5, length)]
+    profile = [
+        (1e-5, 0),
+        (0.0008, 0.001),
+        (radius, 0.022),
+        (radius, length - 0.002),
+        (0.6 * radius, length),
+        (1e-5, length),
+    ]
     barrel = lathe(profile, 12).turned((0, 1, 0), np.pi / 2).at((-length / 2, 0, radius)).tinted(cover_tint(rng))
     made.add(palette.ceramic, barrel)
     clip = box((0.04, 0.003, 0.001)).at((length / 2 - 0.03, 0, 2 * radius))
@@ -200,7 +209,7 @@ def _book(rng: np.random.Generator, palette: Palette) -> Assembly:
 
 def _pile(rng: np.random.Generator, palette: Palette) -> Assembly:
     made = Assembly()
-    made.add(palette.paper, *lying_books(rng, int(rng.integers(2, 5))), smooth=False)
+    made.add(palette.paper, *lying_books(rng, int(rng.integers(2, 5))))
     return _rested(made)
 
 
@@ -237,8 +246,13 @@ def _can(rng: np.random.Generator, palette: Palette) -> Assembly:
     made = Assembly()
     radius, height = rng.uniform(0.031, 0.045), rng.uniform(0.09, 0.13)
     rim = [(1e-5, 0.002), (radius - 0.006, 0.002), (radius - 0.005, 0), (radius, 0.005), (radius, height - 0.005)]
-    made.add(palette.metal, lathe([*rim, (radius - 0.005, height), (radius - 0.007, height - 0.004), (1e-5, height - 0.004)], 28))
-    made.add(palette.paper, lathe([(radius + 0.0005, 0.008), (radius + 0.0005, height - 0.008)], 28).tinted(cover_tint(rng)))
+    made.add(
+        palette.metal,
+        lathe([*rim, (radius - 0.005, height), (radius - 0.007, height - 0.004), (1e-5, height - 0.004)], 28),
+    )
+    made.add(
+        palette.paper, lathe([(radius + 0.0005, 0.008), (radius + 0.0005, height - 0.008)], 28).tinted(cover_tint(rng))
+    )
     return made
 
 
@@ -252,7 +266,10 @@ def _bowl(rng: np.random.Generator, palette: Palette) -> Assembly:
     tint = (0.8, 0.79, 0.75) if rng.random() < 0.5 else cover_tint(rng)
     made.add(palette.ceramic, vessel(outside, 0.005, 0.008, 36).tinted(tint))
     for _ in range(int(rng.integers(3, 7))):
-        made.place(_fruit(rng, palette), rigid.compose(np.eye(3), [*rng.uniform(-0.4, 0.4, 2) * radius, rng.uniform(0.01, 0.03)]))
+        made.place(
+            _fruit(rng, palette),
+            rigid.compose(np.eye(3), [*rng.uniform(-0.4, 0.4, 2) * radius, rng.uniform(0.01, 0.03)]),
+        )
     return _rested(made)
 
 
@@ -274,7 +291,10 @@ def _plate(rng: np.random.Generator, palette: Palette) -> Assembly:
     radius = rng.uniform(0.085, 0.13)
     profile = [(1e-5, 0), (0.6 * radius, 0), (0.66 * radius, 0.004), (radius, 0.018), (radius - 0.002, 0.021)]
     tint = (0.82, 0.81, 0.78) if rng.random() < 0.6 else cover_tint(rng)
-    made.add(palette.ceramic, lathe([*profile, (0.68 * radius, 0.008), (0.6 * radius, 0.005), (1e-5, 0.005)], 40).tinted(tint))
+    made.add(
+        palette.ceramic,
+        lathe([*profile, (0.68 * radius, 0.008), (0.6 * radius, 0.005), (1e-5, 0.005)], 40).tinted(tint),
+    )
     if rng.random() < 0.4:
         made.place(_fruit(rng, palette), rigid.compose(np.eye(3), [0.01, 0.0, 0.006]))
     return made
@@ -322,7 +342,9 @@ def _laptop(rng: np.random.Generator, palette: Palette) -> Assembly:
     width, depth, lean = rng.uniform(0.3, 0.35), rng.uniform(0.21, 0.24), rng.uniform(0.15, 0.5)
     shell = plain([(176, 178, 182), (52, 54, 58)][rng.integers(2)], 0.4, 0.6)
     made.add(shell, box((width, depth, 0.014), 0.004))
-    made.add(prints.keys(rng, (38, 38, 40)), _flat(0.86 * width, 0.5 * depth, 0.0146).at((0, 0.13 * depth, 0)), whole=True)
+    made.add(
+        prints.keys(rng, (38, 38, 40)), _flat(0.86 * width, 0.5 * depth, 0.0146).at((0, 0.13 * depth, 0)), whole=True
+    )
     made.add(palette.dark, box((0.3 * width, 0.3 * depth, 0.0006)).at((0, -0.3 * depth, 0.014)))
     lid = box((width, 0.007, depth), 0.003).turned((1, 0, 0), -lean).at((0, depth / 2, 0.012))
     made.add(shell, lid)
@@ -368,7 +390,7 @@ def _lamp(rng: np.random.Generator, palette: Palette) -> Assembly:
     paint = plain(COVERS[rng.integers(len(COVERS))], 0.4) if rng.random() < 0.5 else palette.dark
     made.add(paint, cylinder(0.075, 0.018, 0.004, 28))
     elbow, head = np.array([-0.06, 0.0, 0.26]), np.array([0.1, 0.0, 0.4])
-    made.add(palette.metal, tube([(0, 0, 0.015), elbow], 0.006), tube([elbow, head], 0.006))
+    made.add(palette.metal, tube([[0, 0, 0.015], elbow.tolist()], 0.006), tube([elbow, head], 0.006))
     shade = lathe([(0.02, 0.06), (0.03, 0.05), (0.062, -0.04)], 24).turned((0, 1, 0), -0.5)
     made.add(paint, shade.at(head))
     made.add(plain((255, 236, 200), 0.5, emission=4.0), blob((0.045, 0.045, 0.045)).at(head - [0.0, 0, 0.03]))
@@ -393,7 +415,10 @@ def _blocks(rng: np.random.Generator, palette: Palette) -> Assembly:
     for column in range(int(rng.integers(2, 5))):
         for level in range(int(rng.integers(1, 4))):
             cube = box((0.03, 0.03, 0.03), 0.002).tinted(cover_tint(rng))
-            made.add(palette.ceramic, cube.at(((column - 1.5) * step, rng.normal(0, 0.003), 0.03 * level), rng.normal(0, 0.06)))
+            made.add(
+                palette.ceramic,
+                cube.at(((column - 1.5) * step, rng.normal(0, 0.003), 0.03 * level), rng.normal(0, 0.06)),
+            )
     return made
 
 
@@ -426,7 +451,9 @@ def _board(rng: np.random.Generator, palette: Palette) -> Assembly:
     made = Assembly()
     species = str(rng.choice(["beech", "walnut", "birch", "oak"]))
     board = textures.wood(rng, species, 0.7, 14, gloss=0.3)
-    made.add(board, box((rng.uniform(0.25, 0.38), rng.uniform(0.18, 0.26), rng.uniform(0.014, 0.025)), 0.006, segments=2))
+    made.add(
+        board, box((rng.uniform(0.25, 0.38), rng.uniform(0.18, 0.26), rng.uniform(0.014, 0.025)), 0.006, segments=2)
+    )
     return made
 
 

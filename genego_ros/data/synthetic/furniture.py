@@ -13,7 +13,19 @@ import numpy as np
 
 from genego_ros.data.synthetic import prints
 from genego_ros.data.synthetic.scene import Material
-from genego_ros.data.synthetic.solids import Assembly, Solid, Tint, blob, box, cylinder, lathe, panel, sheet, tube, vessel
+from genego_ros.data.synthetic.solids import (
+    Assembly,
+    Solid,
+    Tint,
+    blob,
+    box,
+    cylinder,
+    lathe,
+    panel,
+    sheet,
+    tube,
+    vessel,
+)
 from genego_ros.data.synthetic.textures import Color
 from genego_ros.types import Float64Array, FloatArray
 
@@ -106,11 +118,11 @@ def lying_books(rng: np.random.Generator, count: int) -> list[Solid]:
 
 def vase(rng: np.random.Generator, height: float) -> Solid:
     """A turned vessel; for the palette's ceramic."""
-    z = np.linspace(0, 1, 12)
+    z = np.linspace(0, 1, 8)
     belly = rng.uniform(0.25, 0.45) * (0.55 + 0.45 * np.sin(np.pi * (z * rng.uniform(0.8, 1.2)) + rng.uniform(0, 0.5)))
     neck = np.where(z > 0.75, rng.uniform(0.4, 0.9), 1.0)
     profile = np.stack([np.maximum(belly * neck, 0.12) * height, z * height], axis=1)
-    return vessel(profile, 0.005, 0.01).tinted(cover_tint(rng))
+    return vessel(profile, 0.005, 0.01, 12).tinted(cover_tint(rng))
 
 
 def plant(rng: np.random.Generator, palette: Palette, height: float) -> Assembly:
@@ -119,9 +131,9 @@ def plant(rng: np.random.Generator, palette: Palette, height: float) -> Assembly
     pot = height * rng.uniform(0.16, 0.24)
     rim = pot * rng.uniform(0.75, 0.95)
     earth = pot * 1.4
-    profile = np.stack([np.linspace(0.72 * rim, rim, 6), np.linspace(0, earth * 1.06, 6)], axis=1)
+    profile = np.stack([np.linspace(0.72 * rim, rim, 3), np.linspace(0, earth * 1.06, 3)], axis=1)
     tint: Tint = (0.42, 0.16, 0.09) if rng.random() < 0.5 else (0.75, 0.74, 0.7)
-    made.add(palette.ceramic, vessel(profile, 0.012, 0.02).tinted(tint))
+    made.add(palette.ceramic, vessel(profile, 0.012, 0.02, 18).tinted(tint))
     made.add(palette.leaf, cylinder(0.93 * rim, 0.01).at((0, 0, 0.92 * earth)).tinted((0.16, 0.1, 0.08)))
     length = height - earth
     wide = rng.uniform(0.10, 0.3)
@@ -142,7 +154,7 @@ def _leaf(rng: np.random.Generator, length: float, wide: float) -> Solid:
         return np.stack([along * np.cos(angle), (v - 0.5) * 2 * half, along * np.sin(angle) + fold], axis=1)
 
     green = np.array([0.07, 0.2, 0.05]) * rng.uniform(0.6, 1.5) + [rng.uniform(0, 0.05), 0, 0]
-    return sheet(point, (length, 0.4 * length), 7).at((0, 0, 0), yaw).tinted((green[0], green[1], green[2]))
+    return sheet(point, (length, 0.4 * length), 6, 2).at((0, 0, 0), yaw).tinted((green[0], green[1], green[2]))
 
 
 def trinkets(rng: np.random.Generator, palette: Palette, length: float, height: float, depth: float) -> Assembly:
@@ -154,15 +166,15 @@ def trinkets(rng: np.random.Generator, palette: Palette, length: float, height: 
         if kind <= 1:
             span = min(free, rng.uniform(0.15, 0.6))
             row = books(rng, span, min(height * 0.95, 0.3), min(depth, 0.24))
-            made.add(palette.paper, *(book.at((x, -(depth - min(depth, 0.24)) / 2, 0)) for book in row), smooth=False)
+            made.add(palette.paper, *(book.at((x, -(depth - min(depth, 0.24)) / 2, 0)) for book in row))
         elif kind == 2:
             span = 0.27
             pile = lying_books(rng, int(rng.integers(1, 5)))
-            made.add(palette.paper, *(b.at((x + 0.13, -depth / 2, 0), np.pi / 2) for b in pile), smooth=False)
+            made.add(palette.paper, *(b.at((x + 0.13, -depth / 2, 0), np.pi / 2) for b in pile))
         elif kind == 3:
             span = min(free, rng.uniform(0.15, 0.35))
             size = (span - 0.02, 0.85 * depth, min(rng.uniform(0.08, 0.25), 0.9 * height))
-            made.add(palette.paper, box(size, 0.004).at((x + span / 2, -depth / 2, 0)).tinted(cover_tint(rng)))
+            made.add(palette.paper, box(size).at((x + span / 2, -depth / 2, 0)).tinted(cover_tint(rng)))
         elif kind == 4:
             tall = min(rng.uniform(0.1, 0.3), 0.9 * height)
             span = tall
@@ -188,12 +200,12 @@ def bookcase(rng: np.random.Generator, palette: Palette, width: float) -> Assemb
     made = Assembly()
     height, depth, board = rng.uniform(1.4, 2.1), rng.uniform(0.26, 0.32), 0.02
     for side in (-1, 1):
-        upright = box((board, depth, height), 0.002, grain=2)
+        upright = box((board, depth, height), grain=2)
         made.add(palette.wood, upright.at((side * (width - board) / 2, -depth / 2, 0)).shifted(rng.random(2)))
     made.add(palette.wood, box((width - 0.01, 0.006, height - 0.02)).at((0, -0.004, 0.01)).shifted(rng.random(2)))
     heights = np.linspace(0.06, height - board, int(rng.integers(5, 7)))
     for z in heights:
-        shelf = box((width - 2 * board, depth - 0.01, board), 0.002)
+        shelf = box((width - 2 * board, depth - 0.01, board))
         made.add(palette.wood, shelf.at((0, -depth / 2, z)).shifted(rng.random(2)))
     gap = float(heights[1] - heights[0]) - board
     for z in heights[:-1]:
@@ -206,16 +218,16 @@ def cupboard(rng: np.random.Generator, palette: Palette, width: float) -> Assemb
     """A sideboard or chest of drawers, with things on top."""
     made = Assembly()
     height, depth, foot = rng.uniform(0.7, 1.05), rng.uniform(0.36, 0.45), rng.uniform(0.05, 0.16)
-    made.add(palette.wood, box((width, depth - 0.02, height - foot), 0.003).at((0, -(depth - 0.02) / 2 - 0.001, foot)))
+    made.add(palette.wood, box((width, depth - 0.02, height - foot)).at((0, -(depth - 0.02) / 2 - 0.001, foot)))
     columns, rows = max(1, round(width / 0.5)), int(rng.integers(1, 4))
     across, up = (width - 0.03) / columns, (height - foot - 0.03) / rows
     for column in range(columns):
         for row in range(rows):
             x = -width / 2 + 0.015 + (column + 0.5) * across
             z = foot + 0.015 + row * up
-            front = box((across - 0.006, 0.02, up - 0.006), 0.002).shifted(rng.random(2))
+            front = box((across - 0.006, 0.02, up - 0.006)).shifted(rng.random(2))
             made.add(palette.front, front.at((x, -depth + 0.01, z)))
-            bar = box((min(0.14, 0.4 * across), 0.012, 0.012), 0.004)
+            bar = box((min(0.14, 0.4 * across), 0.012, 0.012))
             made.add(palette.metal, bar.at((x, -depth - 0.014, z + up - 0.07)))
     for x in (-width / 2 + 0.05, width / 2 - 0.05):
         for y in (-0.06, -depth + 0.08):
@@ -230,7 +242,7 @@ def kitchen(rng: np.random.Generator, palette: Palette, width: float, worktop: M
     height, depth = 0.9, 0.56
     made.add(palette.dark, box((width, depth - 0.08, 0.1)).at((0, -(depth - 0.08) / 2, 0)))
     made.add(palette.front, box((width, depth - 0.03, height - 0.14)).at((0, -(depth - 0.03) / 2 - 0.001, 0.1)))
-    made.add(worktop, box((width + 0.02, depth + 0.02, 0.035), 0.004).at((0, -(depth + 0.02) / 2, height - 0.035)))
+    made.add(worktop, box((width + 0.02, depth + 0.02, 0.035)).at((0, -(depth + 0.02) / 2, height - 0.035)))
     made.add(splash, panel(width, 0.56, whole=False).at((0, -0.004, height)))
     units = max(1, round(width / 0.55))
     across = width / units
@@ -240,15 +252,15 @@ def kitchen(rng: np.random.Generator, palette: Palette, width: float, worktop: M
         drawers = int(rng.choice([1, 1, 3]))
         for drawer in range(drawers):
             up = (height - 0.15) / drawers
-            made.add(palette.front, box((across - 0.005, 0.02, up - 0.005), 0.002).at((x, -depth + 0.02, 0.105 + drawer * up)))
-            bar = box((0.6 * across, 0.014, 0.012), 0.004)
+            made.add(palette.front, box((across - 0.005, 0.02, up - 0.005)).at((x, -depth + 0.02, 0.105 + drawer * up)))
+            bar = box((0.6 * across, 0.014, 0.012))
             made.add(palette.metal, bar.at((x, -depth - 0.006, 0.105 + (drawer + 1) * up - 0.05)))
         if not open_shelf:
-            made.add(palette.front, box((across - 0.005, 0.34, 0.68), 0.003).at((x, -0.171, 1.46)))
-            made.add(palette.metal, box((0.012, 0.014, 0.14), 0.004).at((x + 0.4 * across, -0.349, 1.5)))
+            made.add(palette.front, box((across - 0.005, 0.34, 0.68)).at((x, -0.171, 1.46)))
+            made.add(palette.metal, box((0.012, 0.014, 0.14)).at((x + 0.4 * across, -0.349, 1.5)))
     if open_shelf:
         for z in (1.42, 1.78):
-            made.add(palette.wood, box((0.94 * width, 0.24, 0.03), 0.003).at((0, -0.121, z)))
+            made.add(palette.wood, box((0.94 * width, 0.24, 0.03)).at((0, -0.121, z)))
             made.place(trinkets(rng, palette, 0.85 * width, 0.3, 0.2), _offset(0, -0.02, z + 0.031))
     made.place(trinkets(rng, palette, 0.8 * width, 0.35, 0.3), _offset(0, -0.1, height + 0.001))
     return made
@@ -279,19 +291,21 @@ def desk(rng: np.random.Generator, palette: Palette, width: float) -> Assembly:
     """A second desk against the wall, with a monitor that may be on."""
     made = Assembly()
     depth, height = 0.62, 0.74
-    made.add(palette.wood, box((width, depth, 0.028), 0.003).at((0, -depth / 2, height - 0.028)))
+    made.add(palette.wood, box((width, depth, 0.028)).at((0, -depth / 2, height - 0.028)))
     for x in (-width / 2 + 0.04, width / 2 - 0.04):
         for y in (-0.05, -depth + 0.05):
-            made.add(palette.metal, box((0.04, 0.04, height - 0.028), 0.003, grain=2).at((x, y, 0)))
+            made.add(palette.metal, box((0.04, 0.04, height - 0.028), grain=2).at((x, y, 0)))
     wide = rng.uniform(0.5, 0.62)
     tall, x = 0.58 * wide, rng.uniform(-0.15, 0.15) * width
     made.add(palette.dark, cylinder(0.11, 0.012).at((x, -0.22, height)))
-    made.add(palette.dark, box((0.05, 0.02, 0.2), 0.004).at((x, -0.2, height)))
+    made.add(palette.dark, box((0.05, 0.02, 0.2)).at((x, -0.2, height)))
     made.add(palette.dark, box((wide, 0.03, tall), 0.006).at((x, -0.22, height + 0.12)))
     lit = prints.screen(rng) if rng.random() < 0.6 else plain((16, 17, 19), 0.15)
     made.add(lit, panel(wide - 0.02, tall - 0.025).at((x, -0.2362, height + 0.135)), whole=True)
-    made.add(palette.dark, box((0.42, 0.13, 0.018), 0.004).at((x, -0.45, height)))
-    made.place(trinkets(rng, palette, 0.3 * width, 0.3, 0.24), _offset(-0.33 * width * np.sign(x or 1), -0.05, height + 0.001))
+    made.add(palette.dark, box((0.42, 0.13, 0.018)).at((x, -0.45, height)))
+    made.place(
+        trinkets(rng, palette, 0.3 * width, 0.3, 0.24), _offset(-0.33 * width * np.sign(x or 1), -0.05, height + 0.001)
+    )
     return made
 
 
@@ -336,9 +350,9 @@ def painting(rng: np.random.Generator, palette: Palette, width: float, height: f
     frame = [palette.wood, palette.dark, palette.white][rng.integers(3)]
     made.add(prints.painting(rng), panel(width, height).at((0, -0.012, 0)), whole=True)
     for side in (-1, 1):
-        made.add(frame, box((bar, 0.022, height + 2 * bar), 0.002, grain=2).at((side * (width + bar) / 2, -0.012, -bar)))
+        made.add(frame, box((bar, 0.022, height + 2 * bar), grain=2).at((side * (width + bar) / 2, -0.012, -bar)))
     for z in (-bar, height):
-        made.add(frame, box((width, 0.022, bar), 0.002).at((0, -0.012, z)))
+        made.add(frame, box((width, 0.022, bar)).at((0, -0.012, z)))
     return made
 
 
@@ -350,16 +364,31 @@ def window(
     made.add(prints.pane(rng, outside), panel(width, height).at((0, -0.006, 0)), whole=True)
     bars = int(rng.integers(1, 4))
     for x in np.linspace(-width / 2, width / 2, bars + 1):
-        made.add(palette.white, box((0.055, 0.05, height), 0.004, grain=2).at((x, -0.03, 0)))
+        made.add(palette.white, box((0.055, 0.05, height), grain=2).at((x, -0.03, 0)))
     for z in (-0.03, height * 0.5 if rng.random() < 0.3 else height - 0.03, height - 0.03):
-        made.add(palette.white, box((width + 0.05, 0.05, 0.055), 0.004).at((0, -0.03, z)))
+        made.add(palette.white, box((width + 0.05, 0.05, 0.055)).at((0, -0.03, z)))
     made.add(palette.white, box((width + 0.2, 0.16, 0.03), 0.006).at((0, -0.08, -0.06)))
     if curtains:
-        made.add(palette.metal, tube([(-width / 2 - 0.3, -0.1, height + 0.15), (width / 2 + 0.3, -0.1, height + 0.15)], 0.01))
+        made.add(
+            palette.metal, tube([(-width / 2 - 0.3, -0.1, height + 0.15), (width / 2 + 0.3, -0.1, height + 0.15)], 0.01)
+        )
         for side in (-1, 1):
-            made.add(palette.cloth, _curtain(rng, 0.38, height + 0.15 + rng.uniform(0.1, 0.7)).at((side * (width / 2 + 0.08), -0.1, height + 0.14)))
+            made.add(
+                palette.cloth,
+                _curtain(rng, 0.38, height + 0.15 + rng.uniform(0.1, 0.7)).at(
+                    (side * (width / 2 + 0.08), -0.1, height + 0.14)
+                ),
+            )
     else:
-        made.add(palette.white, sheet(lambda u, v: np.stack([(u - 0.5) * width, np.full_like(u, -0.045), height * (1 - 0.3 * v)], 1), (width, 0.3), 2))
+        made.add(
+            palette.white,
+            sheet(
+                lambda u, v: np.stack([(u - 0.5) * width, np.full_like(u, -0.045), height * (1 - 0.3 * v)], 1),
+                (width, 0.3),
+                1,
+                1,
+            ),
+        )
     return made
 
 
@@ -370,26 +399,29 @@ def _curtain(rng: np.random.Generator, width: float, drop: float) -> Solid:
         wave = np.sin(2 * np.pi * folds * u + phase + 0.5 * np.sin(3 * v))
         return np.stack([(u - 0.5) * width, 0.035 * wave * (0.6 + 0.4 * v), -drop * v], axis=1)
 
-    return sheet(point, (width, drop), 40)
+    return sheet(point, (width, drop), 48, 4)
 
 
 def door(rng: np.random.Generator, palette: Palette) -> Assembly:
     made = Assembly()
     leaf, width, height = (palette.white if rng.random() < 0.6 else palette.wood), 0.82, 2.02
-    made.add(leaf, box((width, 0.04, height), 0.003, grain=2).at((0, -0.01, 0)))
+    made.add(leaf, box((width, 0.04, height), grain=2).at((0, -0.01, 0)))
     for low, high in ((0.2, 0.85), (1.0, 1.85)):
         for x in (-0.2, 0.2):
             made.add(leaf, box((0.3, 0.012, high - low), 0.005, grain=2).at((x, -0.034, low)))
     for x in (-width / 2 - 0.035, width / 2 + 0.035):
-        made.add(leaf, box((0.07, 0.06, height + 0.07), 0.004, grain=2).at((x, -0.02, 0)))
-    made.add(leaf, box((width, 0.06, 0.07), 0.004).at((0, -0.02, height)))
-    made.add(palette.metal, tube([(0.34, -0.03, 1.02), (0.34, -0.08, 1.02), (0.32, -0.085, 1.02), (0.23, -0.085, 1.02)], 0.009))
+        made.add(leaf, box((0.07, 0.06, height + 0.07), grain=2).at((x, -0.02, 0)))
+    made.add(leaf, box((width, 0.06, 0.07)).at((0, -0.02, height)))
+    made.add(
+        palette.metal,
+        tube([(0.34, -0.03, 1.02), (0.34, -0.08, 1.02), (0.32, -0.085, 1.02), (0.23, -0.085, 1.02)], 0.009),
+    )
     return made
 
 
 def wall_shelf(rng: np.random.Generator, palette: Palette, width: float) -> Assembly:
     made = Assembly()
-    made.add(palette.wood, box((width, 0.22, 0.025), 0.003).at((0, -0.111, 0)))
+    made.add(palette.wood, box((width, 0.22, 0.025)).at((0, -0.111, 0)))
     made.place(trinkets(rng, palette, width - 0.06, 0.34, 0.19), _offset(0, -0.015, 0.0255))
     return made
 
@@ -398,7 +430,7 @@ def radiator(palette: Palette, width: float) -> Assembly:
     made = Assembly()
     made.add(palette.white, box((width, 0.05, 0.5), 0.01).at((0, -0.06, 0.12)))
     for x in np.arange(-width / 2 + 0.03, width / 2 - 0.02, 0.05):
-        made.add(palette.white, box((0.03, 0.02, 0.44), 0.008, grain=2).at((x, -0.09, 0.15)))
+        made.add(palette.white, box((0.03, 0.02, 0.44), grain=2).at((x, -0.09, 0.15)))
     return made
 
 
@@ -409,7 +441,7 @@ def clock(rng: np.random.Generator, palette: Palette) -> Assembly:
     made.add(palette.white, cylinder(0.92 * radius, 0.032, segments=28).turned((1, 0, 0), np.pi / 2))
     for angle, length in ((rng.uniform(0, 6.28), 0.5), (rng.uniform(0, 6.28), 0.8)):
         tip = np.array([np.sin(angle), 0, np.cos(angle)]) * length * radius
-        made.add(palette.dark, tube([np.array([0, -0.035, 0]), tip + [0, -0.035, 0]], 0.004))
+        made.add(palette.dark, tube([np.array([0, -0.035, 0]), tip + np.array([0, -0.035, 0])], 0.004))
     return made
 
 
@@ -428,7 +460,7 @@ def chair(rng: np.random.Generator, palette: Palette) -> Assembly:
         x = side * (wide / 2 - 0.03)
         made.add(frame, box((legs, legs, seat - 0.04), 0.004, grain=2).at((x, deep / 2 - 0.04, 0)))
         made.add(frame, box((legs, legs, back), 0.004, grain=2).at((x, -deep / 2 + 0.02, 0)))
-    for z in ((back - 0.3, back - 0.16, back - 0.07) if cover is palette.wood else (back - 0.25,)):
+    for z in (back - 0.3, back - 0.16, back - 0.07) if cover is palette.wood else (back - 0.25,):
         tall = 0.06 if cover is palette.wood else 0.24
         made.add(cover, box((wide - 0.04, 0.02, tall), 0.008).at((0, -deep / 2 + 0.02, z)))
     return made

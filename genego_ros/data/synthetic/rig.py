@@ -180,7 +180,7 @@ def _head_camera(rng: np.random.Generator) -> Camera:
 
 def _random_poses(rng: np.random.Generator, azimuths: Float64Array, work: Float64Array, count: int) -> Float64Array:
     """T_world_camera, float64 (count, 4, 4), of cameras that look about at the work, roughly upright."""
-    azimuth = np.radians(rng.uniform(*azimuths, count))
+    azimuth = np.radians(rng.uniform(azimuths[0], azimuths[1], count))
     distance, height = rng.uniform(*DISTANCES, count), rng.uniform(*HEIGHTS, count)
     across = np.sqrt(np.maximum(distance**2 - height**2, 0.2**2))
     place = work + np.stack([across * np.sin(azimuth), across * np.cos(azimuth), height], axis=1)

@@ -71,7 +71,14 @@ def make_room(rng: np.random.Generator) -> Room:
     windows = []
     for wall, (T, length, away) in enumerate(frames):
         opening = _furnish_wall(
-            rng, style, palette, made, (T, length, away), covers[wall], outside if wall in glazed else None, wall == door
+            rng,
+            style,
+            palette,
+            made,
+            (T, length, away),
+            covers[wall],
+            outside if wall in glazed else None,
+            wall == door,
         )
         if opening is not None:
             windows.append((wall, *opening))
@@ -116,7 +123,9 @@ def _palette(rng: np.random.Generator, style: str) -> Palette:
     species = list(textures.WOODS)
     wood = textures.wood(rng, str(rng.choice(species)), 1.2, 1, gloss=rng.uniform(0.2, 0.7))
     fronts = [(232, 231, 226), (208, 208, 204), (118, 136, 138), (150, 164, 146), (70, 76, 84), (196, 180, 156)]
-    front = wood if rng.random() < 0.4 else textures.paint(rng, fronts[rng.integers(len(fronts))], rng.uniform(0.3, 0.7))
+    front = (
+        wood if rng.random() < 0.4 else textures.paint(rng, fronts[rng.integers(len(fronts))], rng.uniform(0.3, 0.7))
+    )
     fabrics = [(126, 128, 132), (164, 150, 130), (92, 104, 122), (112, 122, 98), (150, 88, 74), (206, 198, 184)]
     fabric = fabrics[rng.integers(len(fabrics))]
     lighter = tuple(min(255.0, 1.25 * c) for c in fabric)
@@ -156,7 +165,9 @@ def _floor(
     if style != "workshop" and rng.random() < 0.35:
         first, second, third = (_cloth_color(rng) for _ in range(3))
         rug = textures.cloth(rng, [first, second, third], str(rng.choice(["stripes", "plaid", "plain"])))
-        made.add(rug, box((rng.uniform(1.8, 2.6), rng.uniform(1.5, 2.2), 0.008), 0.003).at((*rng.normal(0, 0.1, 2), 0.0005)))
+        made.add(
+            rug, box((rng.uniform(1.8, 2.6), rng.uniform(1.5, 2.2), 0.008), 0.003).at((*rng.normal(0, 0.1, 2), 0.0005))
+        )
     return words, _reflectance(cover)
 
 
@@ -222,7 +233,15 @@ _WIDTHS = {
     "floor_lamp": (0.5, 0.5),
     "tall_plant": (0.6, 0.6),
 }
-_DEPTHS = {"kitchen": 0.6, "fridge": 0.72, "sofa": 0.95, "desk": 0.66, "cupboard": 0.46, "floor_lamp": 0.5, "tall_plant": 0.7}
+_DEPTHS = {
+    "kitchen": 0.6,
+    "fridge": 0.72,
+    "sofa": 0.95,
+    "desk": 0.66,
+    "cupboard": 0.46,
+    "floor_lamp": 0.5,
+    "tall_plant": 0.7,
+}
 _LOW = ("cupboard", "sofa", "floor_lamp", "tall_plant")
 """Pieces with room for pictures above them."""
 
@@ -328,7 +347,11 @@ def _chairs(rng: np.random.Generator, style: str, palette: Palette, made: Assemb
     if style == "workshop" or rng.random() < 0.45:
         return
     right, far = table.outline.max(axis=0)
-    places = [(rng.normal(0, 0.12), far + 0.12, np.pi), (right + 0.12, 0.05, np.pi / 2), (-right - 0.12, 0.05, -np.pi / 2)]
+    places = [
+        (rng.normal(0, 0.12), far + 0.12, np.pi),
+        (right + 0.12, 0.05, np.pi / 2),
+        (-right - 0.12, 0.05, -np.pi / 2),
+    ]
     for number in rng.permutation(3)[: rng.integers(1, 3)]:
         x, y, yaw = places[number]
         yaw += rng.normal(0, 0.12)
@@ -364,7 +387,7 @@ def _light(
         names = [name for name in maps if name.startswith("indoors") or rng.random() < 0.4]
         sky = maps[str(rng.choice(names))]
     brightness = rng.uniform(2.0, 4.0) if by_day else 0.3
-    environment = light.surround(rng, sky, walls, place + [0, 0, 0.15], overhead, brightness * day_color)
+    environment = light.surround(rng, sky, walls, place + np.array([0, 0, 0.15]), overhead, brightness * day_color)
     received = light.irradiance(environment.radiance, np.array([0.0, 0.0, 1.0]))
     received += light.key_irradiance(tuple(lights), place)
     return environment, tuple(lights), float(received @ light.LUMINANCE)

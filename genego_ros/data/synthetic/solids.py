@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from genego_ros.data.synthetic.scene import IndexArray, Material, Mesh
 from genego_ros.geometry import rigid
-from genego_ros.types import Float64Array, FloatArray
+from genego_ros.types import Float64Array
 
 Tint = tuple[float, float, float]
 """Linear RGB that multiplies the material's colour."""
@@ -32,6 +32,8 @@ class Solid:
     uv: Float64Array
     """float64 (V, 2): metres along the surface, or 0 to 1 over it where it is to show a whole picture."""
     tint: Tint = (1.0, 1.0, 1.0)
+    sharp: bool = False
+    """Faces that do not share vertices meet at an edge, even where the vertices are at the same place."""
 
     def at(self, place: ArrayLike, yaw: float = 0.0) -> Solid:
         """Turned about its own z by `yaw` radians, then moved."""
@@ -54,7 +56,7 @@ class Solid:
         return replace(self, uv=self.uv + np.asarray(uv, np.float64))
 
 
-def merge(name: str, solids: Sequence[Solid], material: Material, whole: bool = False, smooth: bool = True) -> Mesh:
+def merge(name: str, solids: Sequence[Solid], material: Material, whole: bool = False) -> Mesh:
     """One mesh of all solids. `whole`: their texture coordinates are 0 to 1 instead of metres."""
     starts = np.cumsum([0, *(len(solid.vertices) for solid in solids[:-1])])
     vertices = np.concatenate([solid.vertices for solid in solids])
@@ -62,47 +64,49 @@ def merge(name: str, solids: Sequence[Solid], material: Material, whole: bool = 
     faces = np.concatenate([solid.faces + start for solid, start in zip(solids, starts, strict=True)])
     tints = None
     if any(solid.tint != (1.0, 1.0, 1.0) for solid in solids):
-        tints = np.concatenate([np.tile(np.float32(solid.tint), (len(solid.vertices), 1)) for solid in solids])
-    welds = [_weld(solid.vertices) + start for solid, start in zip(solids, starts, strict=True)]
+        counts = [len(solid.vertices) for solid in solids]
+        tints = np.repeat(np.asarray([solid.tint for solid in solids], np.float32), counts, axis=0)
+    welds = [_weld(solid) + start for solid, start in zip(solids, starts, strict=True)]
     return Mesh(
         name=name,
         vertices=vertices.astype(np.float32),
         faces=faces.astype(np.int32),
         uv=uv.astype(np.float32),
         material=material,
-        smooth=smooth,
         colors=tints,
-        weld=np.concatenate(welds).astype(np.int32) if smooth else None,
+        weld=np.concatenate(welds).astype(np.int32),
     )
 
 
-def _weld(vertices: Float64Array) -> IndexArray:
+def _weld(solid: Solid) -> IndexArray:
     """The first vertex at the same place within a hundredth of a millimetre, int32 (V,)."""
-    keys = np.round(vertices * 1e5).astype(np.int64)
+    if solid.sharp:
+        return np.arange(len(solid.vertices), dtype=np.int32)
+    keys = np.round(solid.vertices * 1e5).astype(np.int64)
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     return first[inverse.reshape(-1)].astype(np.int32)
 
 
 @dataclass
 class Assembly:
-    """Collects solids by material and smoothness, so that each look becomes one mesh."""
+    """Collects solids by material, so that each look becomes one mesh."""
 
-    _groups: dict[tuple[int, bool, bool], tuple[Material, list[Solid]]] = field(default_factory=dict)
+    _groups: dict[tuple[int, bool], tuple[Material, list[Solid]]] = field(default_factory=dict)
 
-    def add(self, material: Material, *solids: Solid, whole: bool = False, smooth: bool = True) -> None:
-        _, group = self._groups.setdefault((id(material), whole, smooth), (material, []))
+    def add(self, material: Material, *solids: Solid, whole: bool = False) -> None:
+        _, group = self._groups.setdefault((id(material), whole), (material, []))
         group.extend(solids)
 
     def place(self, other: Assembly, T: Float64Array) -> None:
         """All of another assembly, moved."""
-        for (_, whole, smooth), (material, solids) in other._groups.items():
-            self.add(material, *(solid.posed(T) for solid in solids), whole=whole, smooth=smooth)
+        for (_, whole), (material, solids) in other._groups.items():
+            self.add(material, *(solid.posed(T) for solid in solids), whole=whole)
 
     def meshes(self, prefix: str) -> tuple[Mesh, ...]:
         """Named prefix0, prefix1, ..."""
         return tuple(
-            merge(f"{prefix}{number}", solids, material, whole, smooth)
-            for number, ((_, whole, smooth), (material, solids)) in enumerate(self._groups.items())
+            merge(f"{prefix}{number}", solids, material, whole)
+            for number, ((_, whole), (material, solids)) in enumerate(self._groups.items())
         )
 
     @property
@@ -130,15 +134,18 @@ def panel(width: float, height: float, whole: bool = True) -> Solid:
     return Solid(np.stack([x, np.zeros(4), z], axis=1), np.array([[0, 1, 2], [0, 2, 3]], np.int32), uv)
 
 
-def sheet(point: Callable[[Float64Array, Float64Array], Float64Array], size: tuple[float, float], cells: int) -> Solid:
+def sheet(
+    point: Callable[[Float64Array, Float64Array], Float64Array], size: tuple[float, float], columns: int, rows: int = 0
+) -> Solid:
     """A surface over the unit square: `point` maps u, v, each (N,), to (N, 3); `size` is its extent in metres.
+
+    `columns` x `rows` is how it is divided, by default into squares.
 
     Seen from outside, u x v points at the viewer.
     """
-    columns = cells + 1
-    rows = max(2, round(cells * size[1] / size[0])) + 1
-    u, v = (grid.ravel() for grid in np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, 1, rows)))
-    return Solid(point(u, v), _quads(rows, columns), np.stack([u * size[0], v * size[1]], axis=1))
+    rows = rows or max(2, round(columns * size[1] / size[0]))
+    u, v = (grid.ravel() for grid in np.meshgrid(np.linspace(0, 1, columns + 1), np.linspace(0, 1, rows + 1)))
+    return Solid(point(u, v), _quads(rows + 1, columns + 1), np.stack([u * size[0], v * size[1]], axis=1))
 
 
 def box(size: ArrayLike, edge: float = 0.0, grain: int = 0, segments: int = 1) -> Solid:
@@ -160,7 +167,7 @@ def box(size: ArrayLike, edge: float = 0.0, grain: int = 0, segments: int = 1) -
     vertices[:, order] = solid.vertices
     odd = order in ([1, 0, 2], [0, 2, 1], [2, 1, 0])
     faces = solid.faces[:, ::-1] if odd else solid.faces
-    return Solid(vertices + [0, 0, extent[2] / 2], np.ascontiguousarray(faces), solid.uv)
+    return Solid(vertices + np.array([0, 0, extent[2] / 2]), np.ascontiguousarray(faces), solid.uv, sharp=edge == 0)
 
 
 def _rounded(half: Float64Array, edge: float, segments: int) -> Solid:
@@ -220,7 +227,9 @@ def lathe(profile: ArrayLike, segments: int = 24) -> Solid:
     angle[-1] = 0.0  # the same place to the last bit
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(outline, axis=0), axis=1))])
     radius, height = outline[:, :1], outline[:, 1:]
-    points = np.stack([radius * np.cos(angle), radius * np.sin(angle), np.broadcast_to(height, (len(outline), len(angle)))])
+    points = np.stack(
+        [radius * np.cos(angle), radius * np.sin(angle), np.broadcast_to(height, (len(outline), len(angle)))]
+    )
     around = np.linspace(0, 2 * np.pi, segments + 1) * outline[:, 0].max()
     uv = np.stack(np.broadcast_arrays(around[None], -along[:, None]), axis=-1)
     return Solid(points.reshape(3, -1).T, _quads(len(outline), segments + 1), uv.reshape(-1, 2))
@@ -229,7 +238,14 @@ def lathe(profile: ArrayLike, segments: int = 24) -> Solid:
 def cylinder(radius: float, height: float, edge: float = 0.0015, segments: int = 20) -> Solid:
     """A closed cylinder that stands on the plane z = 0."""
     edge = min(edge, 0.4 * radius, 0.4 * height)
-    profile = [(1e-6, 0), (radius - edge, 0), (radius, edge), (radius, height - edge), (radius - edge, height), (1e-6, height)]
+    profile = [
+        (1e-6, 0),
+        (radius - edge, 0),
+        (radius, edge),
+        (radius, height - edge),
+        (radius - edge, height),
+        (1e-6, height),
+    ]
     return lathe(profile, segments)
 
 

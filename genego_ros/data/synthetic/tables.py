@@ -9,7 +9,7 @@ import numpy as np
 from genego_ros.data.synthetic import textures
 from genego_ros.data.synthetic.furniture import Palette
 from genego_ros.data.synthetic.scene import Material
-from genego_ros.data.synthetic.solids import Assembly, box, cylinder, lathe, sheet, tube
+from genego_ros.data.synthetic.solids import Assembly, box, lathe, sheet, tube
 from genego_ros.data.synthetic.textures import Color
 from genego_ros.types import Float64Array
 
@@ -141,7 +141,9 @@ def _round(
     return Table(height, outline, f"a round {finish} table")
 
 
-def _desk_legs(rng: np.random.Generator, palette: Palette, made: Assembly, wide: float, deep: float, top: float) -> None:
+def _desk_legs(
+    rng: np.random.Generator, palette: Palette, made: Assembly, wide: float, deep: float, top: float
+) -> None:
     bar = rng.uniform(0.03, 0.05)
     metal = palette.metal if rng.random() < 0.4 else palette.dark
     for side in (-1, 1):
@@ -210,4 +212,9 @@ def _cover(rng: np.random.Generator, made: Assembly, wide: float, deep: float, h
         return np.column_stack([spot, height + 0.0015 - beyond])
 
     made.add(cloth, sheet(point, (wide + 2 * drop, deep + 2 * drop), 44))
-    return {"plain": "linen-covered", "stripes": "stripe-covered", "check": "gingham-covered", "plaid": "plaid-covered"}[pattern]
+    return {
+        "plain": "linen-covered",
+        "stripes": "stripe-covered",
+        "check": "gingham-covered",
+        "plaid": "plaid-covered",
+    }[pattern]

@@ -8,9 +8,11 @@ tone of each board or stone, slow drifts of colour, and wear.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy import fft
 
 from genego_ros.data.synthetic.scene import Material
@@ -18,6 +20,7 @@ from genego_ros.types import ByteArray, FloatArray
 
 SIZE = 512
 """Pixels on a side."""
+Floating = TypeVar("Floating", bound=np.floating[Any])
 Color = tuple[float, float, float]
 """sRGB, 0 to 255."""
 
@@ -65,12 +68,11 @@ def _picture(colors: FloatArray) -> ByteArray:
 
 def _grid(tile: float) -> tuple[FloatArray, FloatArray]:
     """Metres to the right and down at the pixel centres, each (512, 512)."""
-    axis = ((np.arange(SIZE, dtype=np.float32) + 0.5) / SIZE) * np.float32(tile)
-    along, across = np.meshgrid(axis, axis)
-    return along, across
+    axis = ((np.arange(SIZE) + 0.5) / SIZE * tile).astype(np.float32)
+    return np.tile(axis, (SIZE, 1)), np.tile(axis[:, None], (1, SIZE))
 
 
-def _edges(phase: FloatArray) -> FloatArray:
+def _edges(phase: NDArray[Floating]) -> NDArray[Floating]:
     """How far a phase is from the nearest whole number, 0 to 0.5."""
     return np.abs(phase - np.round(phase))
 
@@ -84,7 +86,7 @@ def _scratches(rng: np.random.Generator, count: int, longest: int) -> FloatArray
         cv2.line(canvas, start.tolist(), end.tolist(), int(rng.integers(60, 255)), 1, cv2.LINE_AA)
     # Lines stay clear of the border; rolling spreads them over it without a seam.
     shift = rng.integers(0, SIZE, 2)
-    return np.roll(canvas, tuple(shift), axis=(0, 1)).astype(np.float32) / 255
+    return np.roll(canvas, tuple(shift), axis=(0, 1)).astype(np.float32) / np.float32(255)
 
 
 def _wear(rng: np.random.Generator, colors: FloatArray, strength: float) -> FloatArray:
@@ -143,7 +145,7 @@ def wood(
     """
     number, joint = _boards(rng, rows, per_row)
     boards = int(number.max()) + 1
-    along, across = _grid(tile)
+    across = _grid(tile)[1]
     pith = rng.uniform(-0.5, 0.5, boards).astype(np.float32) * 0.16
     depth = rng.uniform(0.03, 0.12, boards).astype(np.float32)
     wander = [noise(rng, 1.5, 2.5, 2.0) for _ in range(2)]
@@ -157,9 +159,11 @@ def wood(
     visible = np.clip((spacing - 1.5) / 4, 0, 1)
     fibre = noise(rng, 90, 1.0, 14)
     tone = rng.normal(0, 0.13 if boards > 1 else 0.0, boards).astype(np.float32)[number]
-    value = 0.42 + tone + 0.42 * visible * (ring**2 - 0.33) + 0.11 * fibre + 0.06 * noise(rng, 5, 1.5, 3)
+    value = 0.42 + tone + 0.3 * visible * (ring**2 - 0.33) + 0.12 * fibre + 0.08 * noise(rng, 5, 1.5, 3)
     pores = np.clip(fibre - 1.3, 0, 2)
-    colors = _blend(value, *WOODS[species], tuple(0.72 * c for c in WOODS[species][1])) * (1 - 0.08 * pores)[..., None]
+    early, late = WOODS[species]
+    darkest = (0.72 * late[0], 0.72 * late[1], 0.72 * late[2])
+    colors = _blend(value, early, late, darkest) * (1 - 0.08 * pores)[..., None]
     groove = np.exp(-((joint / (0.9 if gap else 0.7)) ** 2))
     colors *= (1 - groove * (0.55 if gap else 0.16))[..., None]
     bump = -2.0e-5 * fibre - 4e-5 * pores - gap * groove
@@ -214,7 +218,7 @@ def terrazzo(rng: np.random.Generator, base: Color, chips: Sequence[Color]) -> M
             angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
             radius = np.minimum(rng.lognormal(1.6, 0.5), 14) * rng.uniform(0.6, 1.0, corners)
             points = rng.uniform(16, SIZE - 16, 2) + np.stack([np.cos(angles), np.sin(angles)], 1) * radius[:, None]
-            color = np.asarray(chips[rng.integers(len(chips))]) * rng.uniform(0.85, 1.1)
+            color = np.asarray(chips[int(rng.integers(len(chips)))]) * rng.uniform(0.85, 1.1)
             cv2.fillPoly(picture, [(points * 16).astype(np.int32)], color.tolist(), cv2.LINE_AA, 4)
         picture = np.roll(picture, tuple(rng.integers(0, SIZE, 2)), axis=(0, 1))
     return Material(texture=_picture(_wear(rng, picture, 0.6)), roughness=0.3, tile=1.0)
@@ -356,7 +360,7 @@ def paint(rng: np.random.Generator, color: Color, gloss: float = 0.5) -> Materia
     """Lacquer, melamine or enamel: one colour, a little uneven, with smudges and fine scratches."""
     fine = 0.006 * noise(rng, 150, 0.2) + 0.008 * noise(rng, 3, 1.5)
     colors = _wear(rng, np.asarray(color, np.float32) * (1 + fine)[..., None], 0.5)
-    bump = (1.2e-5 * noise(rng, 60, 0.8)).astype(np.float32)
+    bump = (5e-6 * noise(rng, 40, 1.0)).astype(np.float32)
     return Material(texture=_picture(colors), roughness=0.7 - 0.45 * gloss, bump=bump, tile=1.2)
 
 
