@@ -143,12 +143,10 @@ class RasterRenderer:
             **view,
             depths=depth,
             shapes=shape,
-            near_maps=stage.near_maps.color_attachments[0],
-            wide_maps=stage.wide_maps.color_attachments[0],
+            maps=stage.maps.color_attachments[0],
             lamps=lamps,
-            lamp_from_world=[view.T_lamp_world for view in stage.near_views],
-            near_lens=[view.lens for view in stage.near_views],
-            wide_lens=[view.lens for view in stage.wide_views],
+            lamp_from_world=[view.T_lamp_world for view in stage.narrow_views],
+            focal=[(a.focal, b.focal) for a, b in zip(stage.narrow_views, stage.wide_views, strict=True)],
             lamp_size=[lamp.size for lamp in self._scene.lights],
             reach=REACH,
         )
@@ -208,9 +206,6 @@ class _Light:
         self._glossy = card.texture3d((columns, rows, levels), 3, images.tobytes(), dtype="f2", alignment=2)
         self._glossy.filter = (card.LINEAR, card.LINEAR)
         self._glossy.repeat_y = self._glossy.repeat_z = False
-        axes = [light.lamp_axes(lamp) for lamp in lamps]
-        # Gauss' rule of two points along each side of the square.
-        reach = [lamp.size / 2 / np.sqrt(3) for lamp in lamps]
         distances = [float(np.linalg.norm(np.subtract(lamp.target, lamp.position))) for lamp in lamps]
         self.uniforms: dict[str, Any] = {
             "sky": self._sky,
@@ -219,9 +214,7 @@ class _Light:
             "harmonics": light.harmonics(environment),
             "lamps": len(lamps),
             "lamp_position": [lamp.position for lamp in lamps],
-            "lamp_axis": [a[2] for a in axes],
-            "lamp_side": [a[0] * r for a, r in zip(axes, reach, strict=True)],
-            "lamp_up": [a[1] * r for a, r in zip(axes, reach, strict=True)],
+            "lamp_axis": [light.lamp_axes(lamp)[2] for lamp in lamps],
             "lamp_power": [np.multiply(lamp.irradiance, d * d) for lamp, d in zip(lamps, distances, strict=True)],
             "lamp_size": [lamp.size for lamp in lamps],
         }

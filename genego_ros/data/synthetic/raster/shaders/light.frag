@@ -18,8 +18,6 @@ uniform vec3 harmonics[9];        // irradiance over pi
 uniform int lamps;
 uniform vec3 lamp_position[LAMPS];
 uniform vec3 lamp_axis[LAMPS];
-uniform vec3 lamp_side[LAMPS];    // half an edge times 1/sqrt(3): where Gauss' rule of two points looks
-uniform vec3 lamp_up[LAMPS];
 uniform vec3 lamp_power[LAMPS];   // radiant intensity along the axis
 uniform float lamp_size[LAMPS];
 
@@ -56,11 +54,12 @@ void main() {
     vec3 ray = world_from_camera * vec3((vec2(pixel) - pinhole.zw) / pinhole.xy, 1);
     vec3 view = -normalize(ray);
     float z = texelFetch(depths, pixel, 0).r;
-    if (z == 0) {
+    // A loop, since llvmpipe leaves one where no pixel needs it but computes both sides of a branch.
+    for (int i = 0; i < int(z == 0); ++i) {
         float lod = log2(max(textureSize(sky, 0).x / (2 * PI * pinhole.x), 1));
         radiance = vec4(textureLod(sky, equirectangular(-view), lod).rgb, 0);
-        return;
     }
+    if (z == 0) return;
     vec4 base = texelFetch(bases, pixel, 0), shape = texelFetch(shapes, pixel, 0), open = texelFetch(opens, pixel, 0);
     vec3 n = normalize(shape.xyz), x = eye + ray * z;
     float metallic = clamp(shape.w, 0, 1) * float(shape.w <= 1), soft = max(-shape.w, 0);
@@ -78,24 +77,24 @@ void main() {
     radiance.rgb += gloss * gloss_open * texture(glossy, vec3(equirectangular(mirror), base.a * 7 / 8 + 0.0625)).rgb;
 
     for (int i = 0; i < lamps; ++i) {
-        vec3 diffuse = vec3(0);
-        for (int corner = 0; corner < 4; ++corner) {
-            vec3 to = lamp_position[i] + ((corner & 1) * 2 - 1) * lamp_side[i] + ((corner >> 1) * 2 - 1) * lamp_up[i] - x;
-            float r2 = dot(to, to), r = inversesqrt(r2);
-            float leaving = max(-dot(lamp_axis[i], to) * r, 0) / r2;
-            // Light that entered beside the pixel: skin is lit beyond its terminator, in red farthest.
-            diffuse += leaving * max((dot(n, to) * r + wrap) / ((1 + wrap) * (1 + wrap)), vec3(0));
-        }
         vec3 to = lamp_position[i] - x;
-        float r2 = dot(to, to), r = sqrt(r2), leaving = max(-dot(lamp_axis[i], to) / r, 0) / r2;
-        vec3 l = to / r, h = normalize(l + view);
+        float r2 = dot(to, to), r = sqrt(r2), nl = dot(n, to) / r, area = lamp_size[i] * lamp_size[i];
+        // A disk of the lamp's area: exact on its axis (Howell's catalogue of view factors, B-13), and half of it below the
+        // horizon lights half as much.
+        float leaving = max(-dot(lamp_axis[i], to) / r, 0) / (r2 + area / PI), low = 0.5 * lamp_size[i] / r;
+        // Light that entered beside the pixel: skin is lit beyond its terminator, in red farthest.
+        vec3 wrapped = (nl + wrap) / ((1 + wrap) * (1 + wrap));
+        vec3 facing = mix(max(wrapped, 0), (nl + low) * (nl + low) / (4 * low) + wrapped - nl, float(abs(nl) < low));
+        vec3 h = normalize(to / r + view);
         // GGX; a lamp's extent widens the highlight (Karis 2013).
-        float wide = clamp(alpha + 0.3 * lamp_size[i] / r, 0, 1);
-        float nh = max(dot(n, h), 0), nl = max(dot(n, l), 0), lh = max(dot(l, h), 0);
-        float q = nh * nh * (wide * wide - 1) + 1, peak = wide * wide / (PI * q * q);
-        float k = 0.5 * alpha, visible = 1 / (4 * mix(nl, 1, k) * mix(cosine, 1, k));
+        float wide = clamp(alpha + 0.3 * lamp_size[i] / r, 0, 1), nh = max(dot(n, h), 0), lh = max(dot(to, h) / r, 0);
+        float q = nh * nh * (wide * wide - 1) + 1, peak = wide * wide / (PI * q * q), k = 0.5 * alpha;
+        nl = max(nl, 0);
+        float visible = 1 / (4 * mix(nl, 1, k) * mix(cosine, 1, k));
         vec3 fresnel = f0 + (1 - f0) * exp2((-5.55473 * lh - 6.98316) * lh);
-        vec3 light = lamp_power[i] * mix(vec3(open[i + 1]), pow(vec3(open[i + 1]), vec3(0.6, 1.1, 1.3)), min(2 * soft, 1));
-        radiance.rgb += light * (albedo / PI * diffuse / 4 + fresnel * (peak * visible * leaving * nl));
+        // Red light goes farther within skin: the edge of a shadow is warm.
+        float seen = open[i + 1];
+        vec3 shadow = seen + soft * seen * (1 - seen) * vec3(1.5, 0, -0.3);
+        radiance.rgb += lamp_power[i] * shadow * leaving * (albedo / PI * facing + fresnel * (peak * visible * nl));
     }
 }
