@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,10 @@ def test_samples_come_in_order_from_any_process(tree: tuple[Path, MockScene]) ->
         os._exit(0 if same else 1)
     dataset[2]
     assert os.waitpid(child, 0)[1] == 0
+    with ThreadPoolExecutor(4) as pool:
+        threaded = list(pool.map(dataset.__getitem__, [0, 5, 2, 4, 1, 3]))
+    assert [sample.id for sample in threaded] == [dataset.ids[index] for index in (0, 5, 2, 4, 1, 3)]
+    np.testing.assert_array_equal(threaded[3].ego.frame.rgb, first)
     also = dataset.sample(SAMPLE, also=(TACO_CAMERAS[0],))
     assert [view.camera for view in also.exo] == [TACO_CAMERAS[1], TACO_CAMERAS[0]]
 

@@ -77,6 +77,7 @@ def test_few_videos_are_open_at_a_time(video: Path, tmp_path: Path) -> None:
     for path in copies:
         path.write_bytes(video.read_bytes())
     videos = OpenVideos()
+    assert videos.lock.acquire(blocking=False)
     for number in (*range(9), 0, 8, 8):
         assert number_of(videos[copies[number]].read(7 + number, "rgb24")) == 7 + number
     opened = {link.resolve() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}

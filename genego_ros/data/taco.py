@@ -67,7 +67,8 @@ class TACO:
     """A folder with Egocentric_RGB_Videos, Allocentric_RGB_Videos, Hand_Poses, ...; a `Dataset`.
 
     A sequence is named "(action, tool, object)/20231105_019", a camera by its serial number. Sequences without an
-    egocentric video are left out. The object of a sample is the tool. One instance may be used by several processes.
+    egocentric video are left out. The object of a sample is the tool. One instance may be used by several processes,
+    and by threads, which take turns.
     """
 
     def __init__(
@@ -153,6 +154,10 @@ class TACO:
             raise GenEgoError(
                 f"{self.root / 'Egocentric_RGB_Videos' / id.sequence}: has {count} frames, not {id.frame}"
             )
+        with self._videos.lock:
+            return self._sample(id, also)
+
+    def _sample(self, id: SampleId, also: Sequence[str]) -> Sample:
         poses = self._poses_of(id.sequence)
         hands = self._keypoints(poses, id.frame)
         exo = tuple(self._exo_view(id, camera, poses, hands) for camera in (id.camera, *also))

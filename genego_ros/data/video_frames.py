@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -111,19 +112,23 @@ class VideoFrames:
 
 
 class OpenVideos:
-    """Videos that were used last, kept open; every process has its own."""
+    """Videos that were used last, kept open; every process has its own. Threads take turns: whoever reads holds
+    `lock`."""
 
     def __init__(self) -> None:
-        self._process = os.getpid()
-        self._videos: OrderedDict[Path, VideoFrames] = OrderedDict()
         self._inherited: list[OrderedDict[Path, VideoFrames]] = []
+        self._begin()
 
-    def __getitem__(self, path: Path) -> VideoFrames:
+    @property
+    def lock(self) -> threading.RLock:
         if self._process != os.getpid():
             # A forked process shares the place in the file with its parent and must not move it; nor may it close
             # what it inherited, whose threads are not there to be joined.
             self._inherited.append(self._videos)
-            self._process, self._videos = os.getpid(), OrderedDict()
+            self._begin()
+        return self._lock
+
+    def __getitem__(self, path: Path) -> VideoFrames:
         if path not in self._videos:
             self._videos[path] = VideoFrames(path)
             if len(self._videos) > _OPEN:
@@ -131,8 +136,12 @@ class OpenVideos:
         self._videos.move_to_end(path)
         return self._videos[path]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_process": -1, "_videos": OrderedDict(), "_inherited": []}
+    def __reduce__(self) -> tuple[type[OpenVideos], tuple[()]]:
+        return OpenVideos, ()
+
+    def _begin(self) -> None:
+        self._process, self._lock = os.getpid(), threading.RLock()
+        self._videos: OrderedDict[Path, VideoFrames] = OrderedDict()
 
 
 def _time(timed: Any) -> int:
