@@ -101,7 +101,6 @@ class _Skin:
     pairs: IndexArray
     """int (K, 2): spheres that must not pass through each other."""
 
-
     ends: tuple[IndexArray, ...]
     """Rig vertices of each finger's last bone, on the side of the pad."""
 
@@ -133,7 +132,9 @@ class _Skin:
         first = len(index)
         group = (bones - 1) // 4
         outer = np.where((bones - 1) % 4 >= 2)[0]
-        pairs = [(i, j) for i in outer for j in outer if group[i] < group[j] and (group[i] == 0 or group[j] - group[i] == 1)]
+        pairs = [
+            (i, j) for i in outer for j in outer if group[i] < group[j] and (group[i] == 0 or group[j] - group[i] == 1)
+        ]
         return cls(
             points=np.vstack([vertices[index], spheres]),
             normals=np.vstack([normals[index], np.zeros_like(spheres)]),
@@ -389,6 +390,21 @@ def find_grasp(
     return min(found, key=_badness)
 
 
+def first_guess(rig: HandRig, grip: Grip) -> Float64Array:
+    """T_object_wrist, float64 (4, 4), from which the search for a grasp sets out: good enough to see whether an arm
+    would like it."""
+    start = _starts(rig, _Skin.of(rig), grip, np.random.default_rng(0))
+    return rigid.compose(start.rotation[0], start.position[0])
+
+
+def hand_spheres(rig: HandRig, grasp: Grasp) -> Float64Array:
+    """float64 (K, 4): middles and radii of small spheres along the skin of a hand that holds, object frame."""
+    vertices, _ = rig.pose(grasp.angles)
+    chosen = _spread_out(rig.vertices.astype(np.float64), 140)
+    points = rigid.apply(grasp.T_object_wrist, vertices[chosen].astype(np.float64))
+    return np.concatenate([points, np.full((len(points), 1), 5 * MILLIMETRE)], axis=1)
+
+
 def _badness(grasp: Grasp) -> float:
     fingers = list(FINGERS[grasp.grip.kind])
     return float(np.minimum(grasp.gaps[fingers], 0.02).sum() + 2 * max(0.0, grasp.penetration - 2 * MILLIMETRE))
@@ -409,7 +425,9 @@ def _minimise(problem: _Problem, hands: _Hands) -> _Hands:
     for _ in range(STEPS):
         square = J.transpose(0, 2, 1) @ J
         diagonal = np.einsum("bii->bi", square)
-        damped = square + np.eye(26) * (damping[:, None] * (diagonal + 1e-3 * diagonal.max(axis=1, keepdims=True)))[:, None]
+        damped = (
+            square + np.eye(26) * (damping[:, None] * (diagonal + 1e-3 * diagonal.max(axis=1, keepdims=True)))[:, None]
+        )
         step = -np.linalg.solve(damped, np.einsum("bmi,bm->bi", J, r)[..., None])[..., 0]
         trial = hands.moved(np.clip(step, -0.3, 0.3))
         new_r, new_J = problem.residuals(trial)

@@ -7,12 +7,13 @@ towards -y.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
+from scipy.spatial.transform import Rotation
 
 from genego_ros.data.synthetic import labels, shapes
 from genego_ros.data.synthetic.labels import Paint
@@ -20,7 +21,7 @@ from genego_ros.data.synthetic.scene import Material, Mesh
 from genego_ros.data.synthetic.shapes import Distance, DistanceField, Surface
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
-from genego_ros.types import Array, Float64Array
+from genego_ros.types import SIDES, Float64Array, Side
 
 GripKind = Literal["wrap", "pinch", "span"]
 
@@ -48,6 +49,18 @@ class Grip:
     """It can be reached while the object stands on the table."""
     part: int = 0
     """Which of the object's parts is held."""
+    sides: tuple[Side, ...] = SIDES
+    """The hands that it is for."""
+
+    def turned(self, yaw: float) -> Grip:
+        """The grip from another side: turned about the object's z axis by radians."""
+        turn = Rotation.from_rotvec([0.0, 0.0, yaw])
+        return replace(
+            self, centre=turn.apply(self.centre), approach=turn.apply(self.approach), thumb=turn.apply(self.thumb)
+        )
+
+    def moved(self, shift: Float64Array) -> Grip:
+        return replace(self, centre=self.centre + shift)
 
 
 @dataclass(frozen=True)
@@ -140,9 +153,7 @@ def _centred(number: int, name: str, built: _Built) -> ObjectModel:
             mesh = Mesh(f"object.{part_name}.{k}", vertices, faces, uv, material, weld=shapes.weld(vertices))
             meshes.append(mesh)
         parts.append(Part(part_name, tuple(meshes), shapes.placed(distance, T)))
-    grips = tuple(
-        Grip(g.kind, g.centre - middle, g.approach, g.thumb, g.width, g.turns, g.table, g.part) for g in built.grips
-    )
+    grips = tuple(grip.moved(-middle) for grip in built.grips)
     return ObjectModel(number, name, built.color, tuple(parts), grips, built.verbs)
 
 
@@ -171,7 +182,12 @@ def _can(rng: Generator) -> _Built:
          [neck, height], [neck - 0.002, height], [neck - 0.003, height - 0.004], [0, height - 0.004]],
         [0, 0.003, 0.004, 0.012, 0.012, 0.002, 0.001, 0.001, 0.001, 0],
     )  # fmt: skip
-    band = [[radius - 0.001, 0.013], [radius + 0.0003, 0.013], [radius + 0.0003, height - 0.017], [radius - 0.001, height - 0.017]]
+    band = [
+        [radius - 0.001, 0.013],
+        [radius + 0.0003, 0.013],
+        [radius + 0.0003, height - 0.017],
+        [radius - 0.001, height - 0.017],
+    ]
     printed = Material(texture=labels.label(rng, color, 1024, 512, 2), roughness=0.3, metallic=0.3)
     outer = shapes.turned_distance(profile)
     wrap = Grip("wrap", _point(0, 0, 0.5 * height), Y, Z, 2 * radius, turns=True)
@@ -192,11 +208,11 @@ def _cereal_box(rng: Generator) -> _Built:
     card = Material(texture=around, roughness=0.55)
     plain = _plain(color, 0.6)
     surfaces = [(side, card), (bottom, plain), (top, plain)]
-    grips = [
-        Grip("wrap", _point(0.25 * width * s, 0, 0.05 * height), -s * X, Z, depth) for s in (-1.0, 1.0)
-    ]
+    grips = [Grip("wrap", _point(0.25 * width * s, 0, 0.05 * height), -s * X, Z, depth) for s in (-1.0, 1.0)]
     grips += [Grip("pinch", _point(0, 0, height / 2 - 0.02), -Z, s * X, depth) for s in (-1.0, 1.0)]
-    return _Built(color.name, [("body", surfaces, shapes.extruded_distance(outline, height, 0.0015))], grips, ("pour", "read"))
+    return _Built(
+        color.name, [("body", surfaces, shapes.extruded_distance(outline, height, 0.0015))], grips, ("pour", "read")
+    )
 
 
 def _book(rng: Generator) -> _Built:
@@ -210,17 +226,22 @@ def _book(rng: Generator) -> _Built:
     cloth = _plain(color, 0.5)
     printed = Material(texture=labels.cover(rng, color, 384, 576), roughness=0.4)
     for z, face in ((-height / 2 + board / 2, None), (height / 2 - board / 2, printed)):
-        side, bottom, top = (s.moved(_at(0, 0, z)) for s in shapes.extruded(outline, board, 0.0006, 2))
-        surfaces += [(side, cloth), (bottom, cloth), (top, face or cloth)]
+        hull, bottom, top = (s.moved(_at(0, 0, z)) for s in shapes.extruded(outline, board, 0.0006, 2))
+        surfaces += [(hull, cloth), (bottom, cloth), (top, face or cloth)]
     inner = shapes.rectangle(width - 0.006, depth - 0.008, 0.001, 1)
-    side, _, _ = shapes.extruded(inner, height - 2 * board, 0.0002, 1)
-    surfaces.append((side.moved(_at(-0.002, 0, 0)), Material(texture=sheets, roughness=0.8)))
+    hull, _, _ = shapes.extruded(inner, height - 2 * board, 0.0002, 1)
+    surfaces.append((hull.moved(_at(-0.002, 0, 0)), Material(texture=sheets, roughness=0.8)))
     spine = shapes.rectangle(0.004, depth, 0.0018, 3)
-    side, bottom, top = (s.moved(_at(-width / 2 + 0.002, 0, 0)) for s in shapes.extruded(spine, height, 0.0004, 1))
-    surfaces += [(side, cloth), (bottom, cloth), (top, cloth)]
+    hull, bottom, top = (s.moved(_at(-width / 2 + 0.002, 0, 0)) for s in shapes.extruded(spine, height, 0.0004, 1))
+    surfaces += [(hull, cloth), (bottom, cloth), (top, cloth)]
     span = [Grip("span", _point(0, y, 0), -Z, s * Y, width) for y, s in ((-0.02, 1.0), (0.02, -1.0))]
-    edges = [Grip("pinch", _point(s * (width / 2 - 0.025), -0.02, 0), -s * X, s * Y, height, table=False) for s in (-1.0, 1.0)]
-    return _Built(color.name, [("body", surfaces, shapes.extruded_distance(outline, height, 0.001))], [*span, *edges], ("read",))
+    edges = [
+        Grip("pinch", _point(s * (width / 2 - 0.025), -0.02, 0), -s * X, Y, height, table=False, sides=(side,))
+        for s, side in ((-1.0, SIDES[0]), (1.0, SIDES[1]))
+    ]
+    return _Built(
+        color.name, [("body", surfaces, shapes.extruded_distance(outline, height, 0.001))], [*span, *edges], ("read",)
+    )
 
 
 MAKERS: tuple[tuple[str, Callable[[Generator], _Built]], ...] = (

@@ -130,7 +130,9 @@ def bent(path: Array, radii: Array, sides: int = 20) -> Surface:
 
 def weld(vertices: FloatArray) -> IndexArray:
     """int32 (V,): the first vertex within a micrometre, as `scene.Mesh.weld` wants it."""
-    _, first, inverse = np.unique(np.round(vertices * 1e6).astype(np.int64), axis=0, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(
+        np.round(vertices * 1e6).astype(np.int64), axis=0, return_index=True, return_inverse=True
+    )
     return first[inverse.ravel()].astype(np.int32)
 
 
@@ -305,7 +307,9 @@ class DistanceField:
     """float64 (X, Y, Z, 4): distance in metres, and its gradient."""
 
     @classmethod
-    def sample(cls, distance: Distance, low: Array, high: Array, cell: float = 0.0025, margin: float = 0.03) -> DistanceField:
+    def sample(
+        cls, distance: Distance, low: Array, high: Array, cell: float = 0.0025, margin: float = 0.03
+    ) -> DistanceField:
         """The field around the box from `low` to `high` (3,), metres."""
         low, high = np.asarray(low) - margin, np.asarray(high) + margin
         counts = np.ceil((high - low) / cell).astype(int) + 1
