@@ -17,7 +17,7 @@ from genego_ros.data.synthetic import grasp as grasping
 from genego_ros.data.synthetic.grasp import Grasp
 from genego_ros.data.synthetic.hand_rig import HandRig
 from genego_ros.data.synthetic.motion import Angles, Course, Poses, Wander, discomfort, minimum_jerk, still
-from genego_ros.data.synthetic.objects import Grip, ObjectModel
+from genego_ros.data.synthetic.object_model import Grip, ObjectModel
 from genego_ros.data.synthetic.scene import IndexArray
 from genego_ros.data.synthetic.wording import Teller
 from genego_ros.geometry import rigid

@@ -15,7 +15,7 @@ from numpy.random import Generator
 from scipy.spatial.transform import Rotation
 
 from genego_ros.data.synthetic.hand_rig import ANGLE_BONES, ANGLES, HandRig
-from genego_ros.data.synthetic.objects import Grip, GripKind, ObjectModel
+from genego_ros.data.synthetic.object_model import Grip, GripKind, ObjectModel
 from genego_ros.data.synthetic.scene import IndexArray
 from genego_ros.geometry import rigid
 from genego_ros.geometry.hand_model import PARENTS
@@ -45,11 +45,15 @@ CLOSED: dict[GripKind, Float64Array] = {
 """How wide open and closed a hand is in each kind of grip; the grip's width says where between them it is."""
 FINGERS: dict[GripKind, tuple[int, ...]] = {"wrap": (0, 1, 2, 3, 4), "pinch": (0, 1, 2), "span": (0, 1, 2, 3, 4)}
 """Those that must touch, thumb first."""
+THIN = 0.035
+"""Metres below which a whole hand around something closes its fingers fully."""
 SKIN_POINTS = 220
-SOFT = 1.5e-3
+SOFT = 1e-3
 """Metres by which skin may sink in before it is pushed out."""
 CLEARANCE = 3e-3
 """Metres between the skin and the table."""
+FIRM = 1.2e-3
+"""Metres of depth that weigh as much as a millimetre at a pad."""
 FACE = 1.5
 DISTAL = 0.6
 """A finger's end joint bends by this share of its middle joint (Rijpkema and Girard 1991 have 2/3)."""
@@ -281,8 +285,8 @@ class _Problem:
         distance, gradient = distance.reshape(batch, count), gradient.reshape(batch, count, 3)
         local = np.einsum("bij,bpi->bpj", hands.rotation, gradient)
         slope = _along(local, points, slopes)
-        deep = np.minimum(distance - self.skin.radii + SOFT, 0.0) / (2 * MILLIMETRE)
-        rows = [(deep, slope * ((deep < 0) / (2 * MILLIMETRE))[..., None])]
+        deep = np.minimum(distance - self.skin.radii + SOFT, 0.0) / FIRM
+        rows = [(deep, slope * ((deep < 0) / FIRM)[..., None])]
         pads, weights = self._contacts()
         rows.append((weights * distance[:, pads], weights[:, None] * slope[:, pads]))
         ends = self.skin.pads[list(FINGERS[self.grip.kind]), 0]
@@ -294,8 +298,8 @@ class _Problem:
         if self.grip.table:
             height = placed[..., 2] - self.model.base
             up = np.broadcast_to(hands.rotation[:, None, 2], points.shape)
-            low = np.minimum(height - self.skin.radii - CLEARANCE, 0.0) / (2 * MILLIMETRE)
-            rows.append((low, _along(up, points, slopes) * ((low < 0) / (2 * MILLIMETRE))[..., None]))
+            low = np.minimum(height - self.skin.radii - CLEARANCE, 0.0) / FIRM
+            rows.append((low, _along(up, points, slopes) * ((low < 0) / FIRM)[..., None]))
         return rows
 
     def _contacts(self) -> tuple[IndexArray, Float64Array]:
@@ -313,8 +317,8 @@ class _Problem:
         i, j = self.skin.pairs.T
         offset = points[:, i] - points[:, j]
         distance = np.maximum(np.linalg.norm(offset, axis=-1), 1e-9)
-        closeness = np.minimum(distance - self.skin.radii[i] - self.skin.radii[j], 0.0) / (2 * MILLIMETRE)
-        direction = offset / distance[..., None] * ((closeness < 0) / (2 * MILLIMETRE))[..., None]
+        closeness = np.minimum(distance - self.skin.radii[i] - self.skin.radii[j], 0.0) / FIRM
+        direction = offset / distance[..., None] * ((closeness < 0) / FIRM)[..., None]
         slope = np.zeros((*closeness.shape, 26))
         slope[..., :20] = np.einsum("bki,bkai->bka", direction, slopes[:, i] - slopes[:, j])
         return closeness, slope
@@ -329,8 +333,8 @@ class _Problem:
         away = np.take_along_axis(offset, nearest[..., None], axis=2)[:, :, 0]
         away = away / np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9)
         local = np.einsum("bij,bpi->bpj", hands.rotation, away)
-        close = np.minimum(gap - self.skin.radii - SOFT, 0.0) / (2 * MILLIMETRE)
-        return close, _along(local, points, slopes) * ((close < 0) / (2 * MILLIMETRE))[..., None]
+        close = np.minimum(gap - self.skin.radii - SOFT, 0.0) / FIRM
+        return close, _along(local, points, slopes) * ((close < 0) / FIRM)[..., None]
 
     def _habits(self, hands: _Hands) -> tuple[Float64Array, Float64Array]:
         """Joints in their range and near the habit of the grip; ends bend with the middles; the wrist near its start."""
@@ -445,13 +449,10 @@ def _starts(rig: HandRig, skin: _Skin, grip: Grip, rng: Generator) -> _Hands:
     mirrored = 1.0 if rig.side == "right" else -1.0
     angles, rotations, positions = [], [], []
     for k in range(STARTS):
-        width = grip.width * rng.uniform(0.95, 1.35)
-        pose, thumb, fingers, palm = _preshape(rig, skin, grip.kind, width)
-        middle = (thumb + fingers) / 2
-        hand = _basis(middle - palm, fingers - thumb)
+        pose, middle, across, reach = _preshape(rig, skin, grip.kind, grip.width * rng.uniform(0.95, 1.35))
         thing = _basis(grip.approach, mirrored * np.cross(grip.approach, grip.thumb))
         tilt = Rotation.from_rotvec(rng.normal(0, 0.12, 3) * (k > 0)).as_matrix()
-        rotation = thing @ hand.T @ tilt
+        rotation = thing @ _basis(reach, across).T @ tilt
         centre = grip.centre + rng.normal(0, 0.006, 3) * (k > 0)
         angles.append(pose)
         rotations.append(rotation)
@@ -470,15 +471,22 @@ def _basis(first: Float64Array, second: Float64Array) -> Float64Array:
 def _preshape(
     rig: HandRig, skin: _Skin, kind: GripKind, width: float
 ) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
-    """The angles (20,) that leave `width` between thumb and fingers, the thumb's and the fingers' pads, the palm."""
-    pads = skin.pads[list(FINGERS[kind]), 0]
+    """The angles (20,) that leave `width` between thumb and fingers, the point between them, the direction from the
+    thumb to the fingers and the one from the palm to the point, wrist frame."""
+    pads = skin.pads[list(FINGERS[kind])]
     low, high = 0.0, 1.0
     for _ in range(12):
         share = (low + high) / 2
         angles = CLOSED[kind] + share * (OPEN[kind] - CLOSED[kind])
         T = rig.bone_transforms(angles)[:, :3]
-        rest = np.concatenate([skin.points[pads], np.ones((len(pads), 1))], axis=1)
-        posed = np.einsum("kij,pk,pj->pi", T, skin.weights[pads], rest)
-        thumb, fingers = posed[0], posed[1:].mean(axis=0)
+        rest = np.concatenate([skin.points[pads], np.ones((*pads.shape, 1))], axis=-1)
+        posed = np.einsum("kij,fpk,fpj->fpi", T, skin.weights[pads], rest)
+        thumb, fingers = posed[0, 0], posed[1:, 0].mean(axis=0)
         low, high = (share, high) if np.linalg.norm(fingers - thumb) < width else (low, share)
-    return angles, thumb, fingers, skin.points[skin.palm].mean(axis=0)
+    middle, palm = (thumb + fingers) / 2, skin.points[skin.palm].mean(axis=0)
+    if kind != "wrap" or width > THIN:
+        return angles, middle, fingers - thumb, middle - palm
+    # A thin thing lies in the bend of the fingers, not between their ends.
+    turned = np.einsum("kij,pk,pj->pi", T[:, :, :3], skin.weights[pads[1:, 2]], skin.normals[pads[1:, 2]])
+    bend = (posed[1:, 2] + turned * width / 2).mean(axis=0)
+    return angles, bend, fingers - thumb, rig.palm
