@@ -8,6 +8,7 @@ the palm of a right hand and out of the back of a left one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -54,7 +55,7 @@ class HandRig:
         """Unit vector out of the palm, wrist frame."""
         return np.array([0.0, 0.0, 1.0 if self.side == "right" else -1.0])
 
-    @property
+    @cached_property
     def axes(self) -> Float64Array:
         """float64 (20, 3): unit axis of each angle at rest, wrist frame."""
         axes = np.zeros((ANGLES, 3))
@@ -77,17 +78,18 @@ class HandRig:
         return axes
 
     def bone_transforms(self, angles: Float64Array) -> Float64Array:
-        """float64 (21, 4, 4), wrist frame: what moves each bone from rest to the pose `angles` (20,)."""
-        turns = Rotation.from_rotvec(self.axes * angles[:, None]).as_matrix()
-        transforms = np.tile(np.eye(4), (KEYPOINTS, 1, 1))
+        """float64 (..., 21, 4, 4), wrist frame: what moves each bone from rest to the poses `angles` (..., 20)."""
+        vectors = self.axes * angles[..., None]
+        turns = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3)
+        transforms = np.tile(np.eye(4), (*angles.shape[:-1], KEYPOINTS, 1, 1))
         for bone in range(1, KEYPOINTS):
             turn = np.eye(3)
             for angle in np.flatnonzero(bone == ANGLE_BONES):
-                turn = turn @ turns[angle]
+                turn = turn @ turns[..., angle, :, :]
             pivot = self.keypoints[PARENTS[bone]]
-            local = np.eye(4)
-            local[:3, :3], local[:3, 3] = turn, pivot - turn @ pivot
-            transforms[bone] = transforms[PARENTS[bone]] @ local
+            local = np.zeros((*turn.shape[:-2], 4, 4))
+            local[..., :3, :3], local[..., :3, 3], local[..., 3, 3] = turn, pivot - turn @ pivot, 1.0
+            transforms[..., bone, :, :] = transforms[..., PARENTS[bone], :, :] @ local
         return transforms
 
     def pose(self, angles: Float64Array) -> tuple[FloatArray, Float64Array]:
