@@ -18,7 +18,6 @@ SHADOW_MAP = 1024
 """Side of a lamp's shadow map."""
 LIT_RADIUS = 1.1
 """Metres around a lamp's target within which shadows are fine and of everything; beyond, only of what stands still."""
-ANISOTROPY = 1.0
 
 
 @dataclass
@@ -151,7 +150,6 @@ def _layers(pictures: Sequence[Array], channels: int) -> Any:
     made = context().texture_array((side, side, len(layers)), channels, layers.tobytes(), dtype="f2")
     made.build_mipmaps()
     made.filter = (context().LINEAR_MIPMAP_LINEAR, context().LINEAR)
-    made.anisotropy = ANISOTROPY
     return made
 
 

@@ -1,27 +1,21 @@
-// How much of the surroundings and of each lamp a pixel sees. Few taps a pixel, turned from pixel to pixel in a pattern of
-// 4 x 4 that a box of 4 x 4 averages out afterwards.
+// How much of the surroundings and of each lamp the surface at a point of the picture sees. Few taps a point, turned from
+// point to point in a pattern of 4 x 4 that a box of 4 x 4 averages out afterwards.
 #version 430
+#include "common.glsl"
 
-const int LAMPS = 3, TAPS = 4, BLOCKERS = 4, FILTER = 4;
-// Vogel's spirals: even on a disk.
+const int TAPS = 4, BLOCKERS = 4, FILTER = 4;
 const vec2 AROUND[TAPS] = vec2[](vec2(0.3536, 0.0000), vec2(-0.4515, 0.4137), vec2(0.0691, -0.7875), vec2(0.5691, 0.7423));
 const vec2 SEARCH[BLOCKERS] = vec2[](vec2(0.3536, 0.0000), vec2(-0.4515, 0.4137), vec2(0.0691, -0.7875), vec2(0.5691, 0.7423));
 const vec2 SOFT[FILTER] = vec2[](vec2(0.3536, 0.0000), vec2(-0.4515, 0.4137), vec2(0.0691, -0.7875), vec2(0.5691, 0.7423));
 
-uniform sampler2D depths;
-uniform sampler2D shapes;
 uniform sampler2D maps;         // distance along a lamp's axis; a row a lamp: first a narrow map, then a wide one
-
-uniform vec3 eye;
-uniform mat3 world_from_camera;
-uniform vec4 pinhole;
-uniform int lamps;
 uniform mat4 lamp_from_world[LAMPS]; // rigid; the lamp looks along its z
 uniform vec2 focal[LAMPS];           // of the narrow and the wide map, texels
 uniform float lamp_size[LAMPS];
+uniform int stride;                  // half pixels between points are twice this
 uniform float reach;                 // metres within which surroundings occlude
 
-layout(location = 0) out vec4 open;  // surroundings, lamps: 1 sees all
+layout(location = 0) out vec4 open;  // surroundings, two lamps: 1 sees all; depth
 
 // A turn and a stretch of a disk's points, by the pixel's place in the pattern.
 mat2 pattern(ivec2 pixel) {
@@ -31,14 +25,14 @@ mat2 pattern(ivec2 pixel) {
 }
 
 // Scalable ambient obscurance (McGuire et al. 2012).
-float surroundings(vec2 pixel, vec3 x, vec3 n, mat2 turn) {
-    turn *= clamp(reach * pinhole.x / x.z, 3, 60);
-    vec2 last = vec2(textureSize(depths, 0) - 1);
+float surroundings(ivec2 sample_, vec3 x, vec3 n, mat2 turn) {
+    turn *= 2 * clamp(reach * pinhole.x / x.z, 3, 60);
+    vec2 last = vec2(textureSize(visible, 0) - 1);
     float sum = 0;
     for (int i = 0; i < TAPS; ++i) {
-        vec2 at = clamp(floor(pixel + turn * (AROUND[i] * length(AROUND[i])) + 0.5), vec2(0), last);
-        float z = texelFetch(depths, ivec2(at), 0).r;
-        vec3 v = vec3((at - pinhole.zw) / pinhole.xy, 1) * z - x;
+        vec2 at = clamp(floor(sample_ + turn * (AROUND[i] * length(AROUND[i])) + 0.5), vec2(0), last);
+        float z = texelFetch(visible, ivec2(at), 0).g;
+        vec3 v = ray_through(0.5 * at - 0.5) * z - x;
         float vv = dot(v, v), rise = max(dot(v, n) - 0.004 * x.z, 0) * inversesqrt(vv + 1e-6);
         sum += z > 0 ? max(1 - vv / (reach * reach), 0) * rise : 0;
     }
@@ -70,9 +64,8 @@ float lamp_seen(int lamp, vec3 x, vec3 n, mat2 turn) {
     }
     float blocker = sum / max(blockers, 1);
     turn *= clamp(half_size * (x.z - blocker) / max(blocker, 0.05) / texel, 1, search);
-    float seen = blockers == 0 ? FILTER : 0;
-    int count = blockers == 0 || blockers == BLOCKERS && search < 4 ? 0 : FILTER;
-    for (int i = 0; i < count; ++i) {
+    float seen = 0;
+    for (int i = 0; i < FILTER; ++i) {
         vec2 offset = turn * SOFT[i];
         float z = texelFetch(maps, ivec2(clamp(centre + offset, low, high)), 0).r;
         seen += float((z + bias) * max(1 + dot(tilt, offset), 0.2) >= x.z);
@@ -81,20 +74,20 @@ float lamp_seen(int lamp, vec3 x, vec3 n, mat2 turn) {
 }
 
 void main() {
-    ivec2 pixel = ivec2(gl_FragCoord.xy);
-    float z = texelFetch(depths, pixel, 0).r;
-    open = vec4(1);
-    vec3 n = texelFetch(shapes, pixel, 0).xyz;
-    vec3 x = vec3((vec2(pixel) - pinhole.zw) / pinhole.xy, 1) * z;
-    mat2 turn = pattern(pixel);
-    open.x = z > 0 ? surroundings(vec2(pixel), x, n * world_from_camera, turn) : 1;
-    vec3 world = eye + world_from_camera * x;
+    ivec2 point = ivec2(gl_FragCoord.xy), half_pixel = stride * (2 * point + 1);
+    vec2 seen = texelFetch(visible, half_pixel, 0).rg;
+    open = vec4(1, 1, 1, 0);
+    if (seen.x < 0) return;
+    vec3 from_eye = ray_through(0.5 * half_pixel - 0.5), ray = world_from_camera * from_eye, x = from_eye * seen.y;
+    Surface s = surface_at(int(seen.x), ray);
+    vec3 n = s.across * (s.volume > 0 ? -1 : 1) * inversesqrt(dot(s.across, s.across) + 1e-30);
+    mat2 turn = pattern(point);
+    open.x = surroundings(half_pixel, x, n * world_from_camera, turn);
+    open.w = seen.y;
+    vec3 world = eye + ray * seen.y;
     for (int lamp = 0; lamp < lamps; ++lamp) {
-        vec3 from_lamp = (lamp_from_world[lamp] * vec4(world, 1)).xyz;
-        vec3 n_lamp = mat3(lamp_from_world[lamp]) * n;
-        bool lit = z > 0 && from_lamp.z > 0.03 && dot(n_lamp, from_lamp) < 0;
-        float seen = 1;
-        for (int i = 0; i < int(lit); ++i) seen = lamp_seen(lamp, from_lamp, n_lamp, turn);
-        open[lamp + 1] = seen;
+        vec3 from_lamp = (lamp_from_world[lamp] * vec4(world, 1)).xyz, n_lamp = mat3(lamp_from_world[lamp]) * n;
+        bool lit = from_lamp.z > 0.03 && dot(n_lamp, from_lamp) < 0;
+        open[lamp + 1] = lit ? lamp_seen(lamp, from_lamp, n_lamp, turn) : 1;
     }
 }
