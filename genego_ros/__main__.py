@@ -4,4 +4,6 @@ import sys
 
 from genego_ros.cli import main
 
-sys.exit(main())
+# Processes that are started by multiprocessing import this module again.
+if __name__ == "__main__":
+    sys.exit(main())

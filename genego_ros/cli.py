@@ -21,6 +21,7 @@ COMMANDS = {
     "up": ("genego_ros.ros.up", "start the nodes, as `ros2 launch genego_ros genego.launch.py` does"),
     "image": ("genego_ros.commands.image", "both stages on one photo, without ROS"),
     "play": ("genego_ros.ros.play", "publish a bag, a video, a photo or a folder of pictures"),
+    "synth": ("genego_ros.commands.synth", "render recordings in H2O's folder format"),
     "record": ("genego_ros.ros.record", "write topics into a bag"),
     "splits": ("genego_ros.commands.splits", "write down which samples of a data set train and which test"),
     "show": ("genego_ros.commands.show", "draw samples of a data set or a bag: frames, hands, depth, reprojection"),

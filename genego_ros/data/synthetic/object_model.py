@@ -122,7 +122,10 @@ def opposed(
     along = approach / np.linalg.norm(approach)
     across = across - (across @ along) * along
     thumb = np.cross(across / np.linalg.norm(across), along)
-    return [Grip(kind, centre, along, sign * thumb, width, sides=(side,), **more) for side, sign in zip(SIDES, (-1, 1), strict=True)]
+    return [
+        Grip(kind, centre, along, sign * thumb, width, sides=(side,), **more)
+        for side, sign in zip(SIDES, (-1, 1), strict=True)
+    ]
 
 
 @dataclass

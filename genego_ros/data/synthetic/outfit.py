@@ -113,8 +113,9 @@ def linear(color: Color | Float64Array) -> Float64Array:
 
 
 def _part(
-    name: str, layer: Layer, material: Material, colors: FloatArray | None = None, **options: frozenset[str]
+    name: str, layer: Layer, material: Material, colors: FloatArray | None = None, in_front: bool = False
 ) -> Part:
+    """`in_front`: the head camera would look through it."""
     mesh = Mesh(
         name,
         layer.vertices.astype(np.float32),
@@ -123,7 +124,7 @@ def _part(
         material,
         colors=colors,
         weld=layer.weld,
-        **options,
+        hidden_from=frozenset({EGO_CAMERA}) if in_front else frozenset(),
     )
     return Part(mesh, np.ascontiguousarray(layer.vertices), layer.skin)
 
@@ -161,7 +162,6 @@ def _skin(
         rng.standard_normal((256, 256)).astype(np.float32),
         (0, 0),
         1.2,
-        borderType=cv2.BORDER_WRAP if False else cv2.BORDER_REFLECT,
     )
     material = Material(roughness=0.48, bump=pores, tile=0.05, subsurface=0.3)
     scaled = replace(layer, uv=(layer.uv * (UV_METRES / 0.05)).astype(np.float32))
@@ -182,9 +182,7 @@ def _eyes(person: Person, body: Anatomy) -> Part:
         forward = (centre[1] - layer.vertices[:, 1]) / radius
         colors[mine & (forward > 0.86)] = linear(person.eye_color)
         colors[mine & (forward > 0.975)] = 0.004
-    return _part(
-        "eyes", layer, Material(roughness=0.08), colors.astype(np.float32), hidden_from=frozenset({EGO_CAMERA})
-    )
+    return _part("eyes", layer, Material(roughness=0.08), colors.astype(np.float32), in_front=True)
 
 
 def _cloth(
@@ -234,8 +232,7 @@ def _hair(person: Person, body: Anatomy, rng: np.random.Generator) -> list[Part]
     azimuth = np.arctan2(local[:, 0], -local[:, 1])
     around = np.stack([azimuth * 0.1, np.linalg.norm(local[:, :2], axis=1) - local[:, 2]], axis=1) / 0.12
     material = _strands(person.hair_color, rng)
-    hidden = frozenset({EGO_CAMERA})
-    parts = [_part("hair", replace(rough, uv=around.astype(np.float32)), material, hidden_from=hidden)]
+    parts = [_part("hair", replace(rough, uv=around.astype(np.float32)), material, in_front=True)]
     if person.hair in ("bun", "ponytail"):
         parts.append(_tail(person, eyes, material, rng))
     return parts
@@ -283,7 +280,8 @@ def _tail(person: Person, eyes: Float64Array, material: Material, rng: np.random
     grid[:, 16] = grid[:, 0]
     uv = np.stack(np.broadcast_arrays(turn * 0.03 / 0.12, steps[:, None] * 1.5), axis=-1).reshape(-1, 2)
     skin = Skin(
-        np.tile(np.float32([1, 0, 0, 0, 0, 0]), (len(vertices), 1)), np.full((len(vertices), 6), bones.HEAD, np.uint8)
+        np.tile(np.array([1, 0, 0, 0, 0, 0], np.float32), (len(vertices), 1)),
+        np.full((len(vertices), 6), bones.HEAD, np.uint8),
     )
     layer = Layer(
         vertices,
@@ -293,4 +291,4 @@ def _tail(person: Person, eyes: Float64Array, material: Material, rng: np.random
         skin,
         np.zeros(len(vertices)),
     )
-    return _part("tail", layer, material, hidden_from=frozenset({EGO_CAMERA}))
+    return _part("tail", layer, material, in_front=True)

@@ -77,12 +77,6 @@ class Person:
     seed: int
     """Of creases, patterns and blotches."""
 
-    @property
-    def stature_m(self) -> float:
-        """Metres from the soles to the top of the head."""
-        body = anatomy.anatomy(self.number, self.change, self.stature)
-        return float(np.ptp(body.vertices[:, 2]))
-
     @classmethod
     def random(cls, rng: np.random.Generator) -> Person:
         number = int(rng.integers(anatomy.people()))

@@ -71,8 +71,8 @@ class Environment:
     """Light from all around."""
 
     radiance: FloatArray
-    """float32 (H, 2H, 3), equirectangular: row 0 is the zenith, column u looks along azimuth 2 pi (u + 0.5) / 2H, counted
-    from +x towards +y."""
+    """float32 (H, 2H, 3), equirectangular: row 0 is the zenith, column u looks along azimuth 2 pi (u + 0.5) / 2H,
+    counted from +x towards +y."""
     turn: float = 0.0
     """Radians by which it is turned about +z."""
 
