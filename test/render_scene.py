@@ -86,7 +86,7 @@ def sky(rows: int = 128) -> Environment:
     azimuth = np.pi * (np.arange(2 * rows) + 0.5) / rows
     up = np.cos(polar)[:, None] * np.ones_like(azimuth)
     blue = np.where(up[..., None] > 0, np.array([0.55, 0.65, 0.8]) * (0.5 + 0.5 * up[..., None]), [0.3, 0.28, 0.25])
-    window = (np.abs(azimuth - 2.6) < 0.35) & (np.abs(polar[:, None] - 1.1) < 0.3)
+    window = (np.abs(azimuth - 4.2) < 0.35) & (np.abs(polar[:, None] - 1.1) < 0.3)
     radiance = blue + window[..., None] * np.array([6.0, 6.2, 6.5])
     return Environment(radiance.astype(np.float32))
 

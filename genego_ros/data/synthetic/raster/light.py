@@ -62,18 +62,16 @@ def mirror_images(radiance: FloatArray) -> FloatArray:
 
     View and normal along the mirrored direction (Karis 2013), weighted with the cosine.
     """
-    rows = 32  # finer than all but the sharpest lobes
-    source, solid_angles = directions(rows)
-    cosine = (source.reshape(-1, 3) @ source.reshape(-1, 3).T).astype(np.float32)
-    weight = np.maximum(cosine, 0) * solid_angles.reshape(-1).astype(np.float32)
-    picture = shrink(radiance, rows).reshape(-1, 3)
     levels = [shrink(radiance, MIRROR[0])]
     for level in range(1, LEVELS):
-        alpha = np.float32((level / (LEVELS - 1)) ** 2)
+        rows = 32 if level < 3 else 16  # finer than the lobe
+        source, solid_angles = directions(rows)
+        alpha = (level / (LEVELS - 1)) ** 2
+        cosine = source.reshape(-1, 3) @ source.reshape(-1, 3).T
         # The squared cosine of half the angle is that between normal and half vector.
-        lobe = weight / (0.5 * (1 + cosine) * (alpha * alpha - 1) + 1) ** 2
-        image = lobe @ picture / lobe.sum(axis=1, keepdims=True)
-        levels.append(shrink(image.reshape(rows, 2 * rows, 3), MIRROR[0]))
+        lobe = np.maximum(cosine, 0) * solid_angles.reshape(-1) / (0.5 * (1 + cosine) * (alpha * alpha - 1) + 1) ** 2
+        image = lobe @ shrink(radiance, rows).reshape(-1, 3) / lobe.sum(axis=1, keepdims=True)
+        levels.append(shrink(image.reshape(rows, 2 * rows, 3).astype(np.float32), MIRROR[0]))
     return np.stack(levels)
 
 

@@ -20,8 +20,6 @@ from genego_ros.types import Camera, Float64Array
 
 LAMPS = 2
 """Lamps at most; the shaders' arrays are so long."""
-REACH = 0.2
-"""Metres within which surroundings occlude."""
 
 
 class RasterRenderer:
@@ -135,7 +133,6 @@ class RasterRenderer:
             maps=stage.maps.color_attachments[0],
             lamp_from_world=[view.T_lamp_world for view in stage.narrow_views],
             focal=[(a.focal, b.focal) for a, b in zip(stage.narrow_views, stage.wide_views, strict=True)],
-            reach=REACH,
         )
         _fill(targets.open[1], "smooth.frag", values=targets.open[0].color_attachments[0], step=(1, 0))
         _fill(targets.open[0], "smooth.frag", values=targets.open[1].color_attachments[0], step=(0, 1))

@@ -3,8 +3,9 @@
 #version 430
 #include "common.glsl"
 
+const float NEARBY = 3, AFAR = 5; // tuned against path tracing
 const int TAPS = 4, BLOCKERS = 4, FILTER = 4;
-const vec2 AROUND[TAPS] = vec2[](vec2(0.3536, 0.0000), vec2(-0.4515, 0.4137), vec2(0.0691, -0.7875), vec2(0.5691, 0.7423));
+const vec2 AROUND[TAPS] = vec2[](vec2(0.1250, 0.0000), vec2(-0.2765, 0.2533), vec2(0.0546, -0.6226), vec2(0.5324, 0.6944));
 const vec2 SEARCH[BLOCKERS] = vec2[](vec2(0.3536, 0.0000), vec2(-0.4515, 0.4137), vec2(0.0691, -0.7875), vec2(0.5691, 0.7423));
 const vec2 SOFT[FILTER] = vec2[](vec2(0.3536, 0.0000), vec2(-0.4515, 0.4137), vec2(0.0691, -0.7875), vec2(0.5691, 0.7423));
 
@@ -13,7 +14,6 @@ uniform mat4 lamp_from_world[LAMPS]; // rigid; the lamp looks along its z
 uniform vec2 focal[LAMPS];           // of the narrow and the wide map, texels
 uniform float lamp_size[LAMPS];
 uniform int stride;                  // half pixels between points are twice this
-uniform float reach;                 // metres within which surroundings occlude
 
 layout(location = 0) out vec4 open;  // surroundings, two lamps: 1 sees all; depth
 
@@ -24,19 +24,19 @@ mat2 pattern(ivec2 pixel) {
     return (0.85 + 0.3 * part) * mat2(cos(angle), sin(angle), -sin(angle), cos(angle));
 }
 
-// Scalable ambient obscurance (McGuire et al. 2012).
-float surroundings(ivec2 sample_, vec3 x, vec3 n, mat2 turn) {
-    turn *= 2 * clamp(reach * pinhole.x / x.z, 3, 60);
+// Scalable ambient obscurance (McGuire et al. 2012) within `reach` metres.
+float surroundings(ivec2 half_pixel, vec3 x, vec3 n, mat2 turn, float reach) {
+    turn *= 2 * clamp(reach * pinhole.x / x.z, 2, 150);
     vec2 last = vec2(textureSize(visible, 0) - 1);
     float sum = 0;
     for (int i = 0; i < TAPS; ++i) {
-        vec2 at = clamp(floor(sample_ + turn * (AROUND[i] * length(AROUND[i])) + 0.5), vec2(0), last);
+        vec2 at = clamp(floor(half_pixel + turn * AROUND[i] + 0.5), vec2(0), last);
         float z = texelFetch(visible, ivec2(at), 0).g;
         vec3 v = ray_through(0.5 * at - 0.5) * z - x;
-        float vv = dot(v, v), rise = max(dot(v, n) - 0.004 * x.z, 0) * inversesqrt(vv + 1e-6);
+        float vv = dot(v, v), rise = max(dot(v, n) - 0.003 * x.z, 0) * inversesqrt(vv + 1e-6);
         sum += z > 0 ? max(1 - vv / (reach * reach), 0) * rise : 0;
     }
-    return max(1 - 2.2 * sum / TAPS, 0);
+    return sum / TAPS;
 }
 
 // Percentage-closer soft shadows (Fernando 2005). The receiver is taken for a plane, so that a wide penumbra needs no
@@ -82,7 +82,9 @@ void main() {
     Surface s = surface_at(int(seen.x), ray);
     vec3 n = s.across * (s.volume > 0 ? -1 : 1) * inversesqrt(dot(s.across, s.across) + 1e-30);
     mat2 turn = pattern(point);
-    open.x = surroundings(half_pixel, x, n * world_from_camera, turn);
+    vec3 n_camera = n * world_from_camera;
+    float hidden = NEARBY * surroundings(half_pixel, x, n_camera, turn, 0.15) + AFAR * surroundings(half_pixel, x, n_camera, turn, 0.9);
+    open.x = 1 / (1 + hidden);
     open.w = seen.y;
     vec3 world = eye + ray * seen.y;
     for (int lamp = 0; lamp < lamps; ++lamp) {
