@@ -8,12 +8,41 @@ is the mean of its 3 x 3 samples under a tent.
 from __future__ import annotations
 
 import numpy as np
-from numba import float32, int32, njit, types
+from numba import float32, float64, int32, njit, types
 
 from genego_ros.types import FloatArray
 
 
 _Image = types.Array(float32, 3, "C", readonly=True)
+
+
+@njit(types.void(float32[:, :, ::1], _Image, float32, float64[:, ::1], float64[::1]), cache=True, nogil=True)
+def fill_sky(radiance, sky, turn, R, pinhole):  # type: ignore[no-untyped-def]
+    """Gives the pixels where nothing is, of depth 0, the environment's radiance, between its four nearest pixels.
+
+    Args:
+        radiance: float32 (H, W, 4), the fourth number is depth.
+        sky: float32 (h, 2 h, 3), as `scene.Environment.radiance`, turned by `turn` radians.
+        R: float64 (3, 3), world from camera.
+        pinhole: float64 (4,): fx, fy, cx, cy.
+    """
+    rows, columns = sky.shape[0], sky.shape[1]
+    for r in range(radiance.shape[0]):
+        for c in range(radiance.shape[1]):
+            if radiance[r, c, 3] > 0:
+                continue
+            u, v = (c - pinhole[2]) / pinhole[0], (r - pinhole[3]) / pinhole[1]
+            x, y, z = (R[0, 0] * u + R[0, 1] * v + R[0, 2], R[1, 0] * u + R[1, 1] * v + R[1, 2], R[2, 0] * u + R[2, 1] * v + R[2, 2])
+            azimuth = (np.arctan2(y, x) - turn) / (2 * np.pi)
+            column = (azimuth - np.floor(azimuth)) * columns - 0.5
+            row = min(max(np.arccos(z / np.sqrt(x * x + y * y + z * z)) / np.pi * rows - 0.5, 0.0), rows - 1.001)
+            left, top = int(np.floor(column)), int(row)
+            right, part, fall = (left + 1) % columns, np.float32(column - left), np.float32(row - top)
+            left %= columns
+            for k in range(3):
+                upper = (1 - part) * sky[top, left, k] + part * sky[top, right, k]
+                lower = (1 - part) * sky[top + 1, left, k] + part * sky[top + 1, right, k]
+                radiance[r, c, k] = (1 - fall) * upper + fall * lower
 
 
 @njit(float32[:, :, ::1](_Image, _Image, int32[::1]), cache=True, nogil=True)

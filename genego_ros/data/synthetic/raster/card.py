@@ -48,7 +48,9 @@ def context() -> Any:
 @cache
 def program(vertex: str, fragment: str) -> Any:
     """The program of two files in shaders/."""
-    return context().program((SHADERS / vertex).read_text(), (SHADERS / fragment).read_text())
+    common = (SHADERS / "common.glsl").read_text()
+    sources = [(SHADERS / name).read_text().replace('#include "common.glsl"', common) for name in (vertex, fragment)]
+    return context().program(*sources)
 
 
 @cache

@@ -92,10 +92,6 @@ class LampView:
         scale = 2 * self.focal / self.size
         return clip_space(self.T_lamp_world, (scale, scale), (0.0, 0.0))
 
-    @property
-    def lens(self) -> tuple[float, float]:
-        return self.focal, float(self.size)
-
 
 def lamp_view(lamp: KeyLight, radius: float, widest_deg: float, size: int) -> LampView:
     """The view of a lamp that holds what is within `radius` metres of its target, but no wider than that angle."""

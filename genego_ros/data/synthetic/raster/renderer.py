@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genego_ros.data.synthetic.raster import light
-from genego_ros.data.synthetic.raster.antialiasing import reconstruct
+from genego_ros.data.synthetic.raster.antialiasing import fill_sky, reconstruct
 from genego_ros.data.synthetic.raster.card import context, fullscreen, image, program, set_uniforms
 from genego_ros.data.synthetic.raster.geometry import in_view
 from genego_ros.data.synthetic.raster.stage import Slot, Stage
@@ -18,7 +18,7 @@ from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
 from genego_ros.types import Camera, Float64Array
 
-LAMPS = 3
+LAMPS = 2
 """Lamps at most; the shaders' arrays are so long."""
 REACH = 0.2
 """Metres within which surroundings occlude."""
@@ -28,7 +28,7 @@ class RasterRenderer:
     """Draws one scene; see `scene.Renderer`. The same scene and moments give the same bytes.
 
     Raises:
-        GenEgoError: OpenGL cannot be had, or the scene has more than three lamps.
+        GenEgoError: OpenGL cannot be had, or the scene has more than two lamps.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -41,6 +41,7 @@ class RasterRenderer:
         self._moving: frozenset[str] = frozenset()
         self._targets: dict[tuple[int, int], _Targets] = {}
         self._light = _Light(scene)
+        self._sky = np.ascontiguousarray(scene.environment.radiance, np.float32)
 
     def __enter__(self) -> RasterRenderer:
         return self
@@ -98,11 +99,6 @@ class RasterRenderer:
         shown: np.ndarray,
     ) -> Shot:
         card = context()
-        view = {
-            "eye": poses[0][:3, 3],
-            "world_from_camera": poses[0][:3, :3],
-            "pinhole": (lens.fx, lens.fy, lens.cx, lens.cy),
-        }
         size = np.array([2 * lens.width + 1, 2 * lens.height + 1])
         focal, centre = np.array([lens.fx, lens.fy]), np.array([lens.cx, lens.cy])
         # Sample s shows pixel (s - 1) / 2; OpenGL counts to its middle, s + 0.5.
@@ -119,55 +115,48 @@ class RasterRenderer:
             slots[0].visible.render(vertices=3 * count, first=3 * first)
 
         card.enable_only(card.NOTHING)
-        seen = targets.seen.color_attachments[0]
-        base, shape, flow, depth = targets.surface.color_attachments
-        opens = [framebuffer.color_attachments[0] for framebuffer in targets.open]
+        lit = self._light.uniforms
+        pinhole = lens.fx, lens.fy, lens.cx, lens.cy
+        view = {
+            "visible": targets.seen.color_attachments[0],
+            "triangles": stage.triangles,
+            "here": slots[0].table,
+            "eye": poses[0][:3, 3],
+            "world_from_camera": poses[0][:3, :3],
+            "pinhole": pinhole,
+            "lamps": len(self._scene.lights),
+            "lamp_size": lit["lamp_size"],
+            "stride": targets.stride,
+        }
         _fill(
-            targets.surface,
-            "surface.frag",
+            targets.open[0],
+            "occlusion.frag",
             **view,
-            visible=seen,
-            triangles=stage.triangles,
-            here=slots[0].table,
+            maps=stage.maps.color_attachments[0],
+            lamp_from_world=[view.T_lamp_world for view in stage.narrow_views],
+            focal=[(a.focal, b.focal) for a, b in zip(stage.narrow_views, stage.wide_views, strict=True)],
+            reach=REACH,
+        )
+        _fill(targets.open[1], "smooth.frag", values=targets.open[0].color_attachments[0], step=(1, 0))
+        _fill(targets.open[0], "smooth.frag", values=targets.open[1].color_attachments[0], step=(0, 1))
+        _fill(
+            targets.light,
+            "shade.frag",
+            **{**view, **lit},
             before=slots[1].table,
             attributes=stage.attributes,
             materials=stage.materials,
             pictures=stage.pictures,
             slopes=stage.slopes,
+            opens=targets.open[0].color_attachments[0],
             previous=rigid.invert(poses[1]),
+            still=stage.geometry.still,
         )
-        lamps = len(self._scene.lights)
-        _fill(
-            targets.open[0],
-            "occlusion.frag",
-            **view,
-            depths=depth,
-            shapes=shape,
-            near_maps=stage.near_maps.color_attachments[0],
-            wide_maps=stage.wide_maps.color_attachments[0],
-            lamps=lamps,
-            lamp_from_world=[view.T_lamp_world for view in stage.near_views],
-            near_lens=[view.lens for view in stage.near_views],
-            wide_lens=[view.lens for view in stage.wide_views],
-            lamp_size=[lamp.size for lamp in self._scene.lights],
-            reach=REACH,
-        )
-        _fill(targets.open[1], "smooth.frag", values=opens[0], depths=depth, step=(1, 0))
-        _fill(targets.open[0], "smooth.frag", values=opens[1], depths=depth, step=(0, 1))
-        _fill(
-            targets.light,
-            "light.frag",
-            **view,
-            bases=base,
-            shapes=shape,
-            depths=depth,
-            opens=opens[0],
-            **self._light.uniforms,
-        )
-        radiance = _read(targets.light.color_attachments[0])
-        picture = reconstruct(radiance, _read(seen), stage.mesh_of)
-        z = _read(depth)[..., 0]
-        return Shot(picture, np.where(z > 0, z, np.float32(np.nan)), _read(flow))
+        radiance, flow = map(_read, targets.light.color_attachments)
+        fill_sky(radiance, self._sky, self._scene.environment.turn, poses[0][:3, :3].copy(), np.array(pinhole))
+        picture = reconstruct(radiance, _read(targets.seen.color_attachments[0]), stage.mesh_of)
+        depth = np.where(radiance[..., 3] > 0, radiance[..., 3], np.float32(np.nan))
+        return Shot(picture, depth, flow)
 
 
 @dataclass
@@ -180,14 +169,14 @@ class _Targets:
     def __post_init__(self) -> None:
         card, size = context(), (self.width, self.height)
         fine = (2 * self.width + 1, 2 * self.height + 1)
+        self.stride = 2 if self.width > 400 else 1
+        coarse = -(-self.width // self.stride), -(-self.height // self.stride)
         self.seen = card.framebuffer([image(fine, 2, "f4")], card.depth_renderbuffer(fine))
-        kinds = [(4, "f2"), (4, "f2"), (2, "f4"), (1, "f4")]
-        self.surface = card.framebuffer([image(size, *kind) for kind in kinds])
-        self.open = [card.framebuffer([image(size, 4, "f1")]) for _ in range(2)]
-        self.light = card.framebuffer([image(size, 4, "f4")])
+        self.open = [card.framebuffer([image(coarse, 4, "f2")]) for _ in range(2)]
+        self.light = card.framebuffer([image(size, 4, "f4"), image(size, 2, "f4")])
 
     def close(self) -> None:
-        for framebuffer in (self.seen, self.surface, *self.open, self.light):
+        for framebuffer in (self.seen, *self.open, self.light):
             for attachment in framebuffer.color_attachments:
                 attachment.release()
             framebuffer.release()
@@ -198,36 +187,24 @@ class _Light:
 
     def __init__(self, scene: Scene) -> None:
         card, environment, lamps = context(), scene.environment, scene.lights
-        radiance = np.ascontiguousarray(environment.radiance, np.float32)
-        rows, columns = radiance.shape[:2]
-        self._sky = card.texture((columns, rows), 3, radiance.astype(np.float16).tobytes(), dtype="f2", alignment=2)
-        self._sky.build_mipmaps()
-        self._sky.repeat_y = False
-        images = light.mirror_images(radiance).astype(np.float16)
+        images = light.mirror_images(np.asarray(environment.radiance, np.float32)).astype(np.float16)
         levels, rows, columns = images.shape[:3]
         self._glossy = card.texture3d((columns, rows, levels), 3, images.tobytes(), dtype="f2", alignment=2)
         self._glossy.filter = (card.LINEAR, card.LINEAR)
         self._glossy.repeat_y = self._glossy.repeat_z = False
-        axes = [light.lamp_axes(lamp) for lamp in lamps]
-        # Gauss' rule of two points along each side of the square.
-        reach = [lamp.size / 2 / np.sqrt(3) for lamp in lamps]
         distances = [float(np.linalg.norm(np.subtract(lamp.target, lamp.position))) for lamp in lamps]
         self.uniforms: dict[str, Any] = {
-            "sky": self._sky,
             "glossy": self._glossy,
             "turn": environment.turn,
             "harmonics": light.harmonics(environment),
             "lamps": len(lamps),
             "lamp_position": [lamp.position for lamp in lamps],
-            "lamp_axis": [a[2] for a in axes],
-            "lamp_side": [a[0] * r for a, r in zip(axes, reach, strict=True)],
-            "lamp_up": [a[1] * r for a, r in zip(axes, reach, strict=True)],
+            "lamp_axis": [light.lamp_axes(lamp)[2] for lamp in lamps],
             "lamp_power": [np.multiply(lamp.irradiance, d * d) for lamp, d in zip(lamps, distances, strict=True)],
             "lamp_size": [lamp.size for lamp in lamps],
         }
 
     def close(self) -> None:
-        self._sky.release()
         self._glossy.release()
 
 
@@ -241,4 +218,6 @@ def _fill(target: Any, fragment: str, **uniforms: Any) -> None:
 
 def _read(texture: Any) -> np.ndarray:
     """float32 (H, W, C) of a texture; row 0 is the picture's top."""
-    return np.frombuffer(texture.read(), np.float32).reshape(texture.height, texture.width, texture.components)
+    read = np.empty((texture.height, texture.width, texture.components), np.float32)
+    texture.read_into(read)
+    return read

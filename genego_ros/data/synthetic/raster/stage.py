@@ -18,7 +18,6 @@ SHADOW_MAP = 1024
 """Side of a lamp's shadow map."""
 LIT_RADIUS = 1.1
 """Metres around a lamp's target within which shadows are fine and of everything; beyond, only of what stands still."""
-ANISOTROPY = 4.0
 
 
 @dataclass
@@ -58,13 +57,13 @@ class Stage:
         self._slots = [self._slot(), self._slot()]
 
         lamps = scene.lights
-        self.near_views = [light.lamp_view(lamp, LIT_RADIUS, 150.0, SHADOW_MAP) for lamp in lamps]
+        self.narrow_views = [light.lamp_view(lamp, LIT_RADIUS, 150.0, SHADOW_MAP) for lamp in lamps]
         self.wide_views = [light.lamp_view(lamp, 8.0, 150.0, SHADOW_MAP) for lamp in lamps]
-        self._still_near, self.near_maps, self.wide_maps = (self._maps(len(lamps)) for _ in range(3))
+        self._still_maps, self.maps = self._maps(len(lamps)), self._maps(len(lamps))
         self._shadows_of: Moment | None = None
         still = np.arange(len(meshes)) < self.geometry.still
-        self._draw_shadows(self._slots[0], self.near_views, self._still_near, still)
-        self._draw_shadows(self._slots[0], self.wide_views, self.wide_maps, still)
+        self._draw_shadows(self._slots[0], self.narrow_views, self._still_maps, 0, still)
+        self._draw_shadows(self._slots[0], self.wide_views, self._still_maps, 1, still)
 
     def close(self) -> None:
         for owned in self._owned:
@@ -83,13 +82,13 @@ class Stage:
         return slot
 
     def cast_shadows(self, slot: Slot) -> None:
-        """Makes `near_maps` those of the slot's moment."""
+        """Makes `maps` those of the slot's moment."""
         if self._shadows_of is slot.moment:
             return
         self._shadows_of = slot.moment
-        context().copy_framebuffer(self.near_maps, self._still_near)
+        context().copy_framebuffer(self.maps, self._still_maps)
         moves = np.arange(len(self.geometry.meshes)) >= self.geometry.still
-        self._draw_shadows(slot, self.near_views, self.near_maps, moves)
+        self._draw_shadows(slot, self.narrow_views, self.maps, 0, moves)
 
     def ranges(self, shown: BoolArray) -> list[tuple[int, int]]:
         """First triangle and number of triangles of each run of meshes that are shown, bool (M,)."""
@@ -97,13 +96,15 @@ class Stage:
         firsts = self.geometry.first_triangle[edges]
         return [(int(a), int(b - a)) for a, b in zip(firsts[::2], firsts[1::2], strict=True)]
 
-    def _draw_shadows(self, slot: Slot, views: Sequence[light.LampView], maps: Any, meshes: BoolArray) -> None:
+    def _draw_shadows(
+        self, slot: Slot, views: Sequence[light.LampView], maps: Any, column: int, meshes: BoolArray
+    ) -> None:
         card = context()
         card.enable_only(card.BLEND)  # the least distance stays, whatever the order
         card.blend_equation, card.blend_func = card.MIN, (card.ONE, card.ONE)
         maps.use()
         for number, view in enumerate(views):
-            maps.viewport = (0, number * SHADOW_MAP, SHADOW_MAP, SHADOW_MAP)
+            maps.viewport = (column * SHADOW_MAP, number * SHADOW_MAP, SHADOW_MAP, SHADOW_MAP)
             placed = slot.placed or self._rest
             set_uniforms(program("triangles.vert", "distance.frag"), clip_from_world=view.clip_from_world)
             for first, count in self.ranges(meshes & in_view(placed, view.clip_from_world)):
@@ -120,8 +121,8 @@ class Stage:
         return Slot(buffer, self._own(table(self._rest.vertices, "u4")), *arrays)
 
     def _maps(self, lamps: int) -> Any:
-        """A framebuffer with one shadow map a lamp, one below the other."""
-        distances = self._own(image((SHADOW_MAP, SHADOW_MAP * max(lamps, 1)), 1, "f4"))
+        """A framebuffer with a row of two shadow maps a lamp: the narrow one, the wide one."""
+        distances = self._own(image((2 * SHADOW_MAP, SHADOW_MAP * max(lamps, 1)), 1, "f4"))
         maps = self._own(context().framebuffer([distances]))
         maps.clear(1e9)
         return maps
@@ -149,7 +150,6 @@ def _layers(pictures: Sequence[Array], channels: int) -> Any:
     made = context().texture_array((side, side, len(layers)), channels, layers.tobytes(), dtype="f2")
     made.build_mipmaps()
     made.filter = (context().LINEAR_MIPMAP_LINEAR, context().LINEAR)
-    made.anisotropy = ANISOTROPY
     return made
 
 
