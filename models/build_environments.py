@@ -47,7 +47,8 @@ def panorama(package: Path, name: str) -> np.ndarray:
         file.write(base64.b64decode(found.group(1)))
         file.flush()
         with OpenEXR.File(file.name) as picture:
-            return picture.channels()["RGB"].pixels.astype(np.float32)
+            # Their compression rings around the brightest spots.
+            return np.maximum(picture.channels()["RGB"].pixels.astype(np.float32), 0)
 
 
 def environment(radiance: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ def clutter(
         count: how many to try to place; 6 to 15 by default.
 
     Returns:
-        Meshes in the world frame, named "clutter/0", ...
+        Meshes in the world frame, named "clutter/3/0", where 3 is the thing's number.
     """
     height = room.table_height
     taken = [_disc(disc) for disc in keep_free]
@@ -50,8 +50,8 @@ def clutter(
         for x, y, _ in keep_free
     ]
     kinds = THINGS[room.style]
-    made = Assembly()
-    for _ in range(int(rng.integers(6, 16)) if count is None else count):
+    meshes: list[Mesh] = []
+    for number in range(int(rng.integers(6, 16)) if count is None else count):
         thing = kinds[rng.integers(len(kinds))](rng, room.palette)
         points = thing.vertices
         for _ in range(TRIES):
@@ -63,9 +63,11 @@ def clutter(
             if any(_hides(outline, top, sight) for sight in sights):
                 continue
             taken.append(outline)
-            made.place(thing, pose)
+            placed = Assembly()
+            placed.place(thing, pose)
+            meshes += placed.meshes(f"clutter/{number}/")
             break
-    return made.meshes("clutter/")
+    return tuple(meshes)
 
 
 def contains(outline: Float64Array, points: Float64Array, margin: float = 0.0) -> np.ndarray:
@@ -265,11 +267,12 @@ def _bowl(rng: np.random.Generator, palette: Palette) -> Assembly:
     outside[:, 1] -= outside[0, 1] - 0.003
     tint = (0.8, 0.79, 0.75) if rng.random() < 0.5 else cover_tint(rng)
     made.add(palette.ceramic, vessel(outside, 0.005, 0.008, 36).tinted(tint))
-    for _ in range(int(rng.integers(3, 7))):
-        made.place(
-            _fruit(rng, palette),
-            rigid.compose(np.eye(3), [*rng.uniform(-0.4, 0.4, 2) * radius, rng.uniform(0.01, 0.03)]),
-        )
+    count, first = int(rng.integers(2, 5)), rng.uniform(0, 6)
+    away = 0.048 / np.sin(np.pi / max(count, 2))
+    for angle in first + np.arange(count) * 2 * np.pi / count:
+        rise = 0.009 + max(0.0, height - 0.045) * (away / radius) ** 2
+        place = [away * np.cos(angle), away * np.sin(angle), rise]
+        made.place(_fruit(rng, palette), rigid.compose(np.eye(3), place))
     return _rested(made)
 
 

@@ -6,7 +6,6 @@ to its wall. Lengths are metres. The colours and woods that belong together come
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,7 +146,7 @@ def _leaf(rng: np.random.Generator, length: float, wide: float) -> Solid:
     yaw, rise, bend = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.35), rng.uniform(0.4, 1.5)
 
     def point(u: Float64Array, v: Float64Array) -> Float64Array:
-        angle = rise - bend * u**1.5
+        angle = np.maximum(rise - bend * u**1.5, -0.3)  # none hangs down to the floor
         along = length * u
         half = 0.5 * wide * length * np.sin(np.pi * np.clip((u - 0.3) / 0.7, 0.02, 1)) ** 0.8 + 0.002
         fold = np.abs(v - 0.5) * half * 0.6
@@ -463,14 +462,4 @@ def chair(rng: np.random.Generator, palette: Palette) -> Assembly:
     for z in (back - 0.3, back - 0.16, back - 0.07) if cover is palette.wood else (back - 0.25,):
         tall = 0.06 if cover is palette.wood else 0.24
         made.add(cover, box((wide - 0.04, 0.02, tall), 0.008).at((0, -deep / 2 + 0.02, z)))
-    return made
-
-
-def stools(palette: Palette, places: Sequence[tuple[float, float]]) -> Assembly:
-    made = Assembly()
-    for x, y in places:
-        made.add(palette.wood, cylinder(0.16, 0.035, 0.008).at((x, y, 0.45)))
-        for angle in np.arange(3) * 2 * np.pi / 3:
-            way = np.array([np.cos(angle), np.sin(angle), 0])
-            made.add(palette.wood, tube([[x, y, 0] + 0.19 * way, [x, y, 0.45] + 0.09 * way], 0.014))
     return made

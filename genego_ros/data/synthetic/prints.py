@@ -41,6 +41,21 @@ def _shade(rng: np.random.Generator, color: Color, spread: float = 0.12) -> list
     return [min(255.0, c * scale + 20 * rng.random()) for c in color]
 
 
+_SYLLABLES = ("la", "no", "re", "ti", "mar", "den", "so", "vel", "ka", "ro", "lin", "tes", "ber", "um", "ga", "fi")
+
+
+def _word(rng: np.random.Generator) -> str:
+    """A word of no language, capitalised or in capitals."""
+    word = "".join(_SYLLABLES[i] for i in rng.integers(len(_SYLLABLES), size=rng.integers(2, 4)))
+    return word.upper() if rng.random() < 0.5 else word.capitalize()
+
+
+def _calm(rng: np.random.Generator) -> list[float]:
+    """A printing ink of modest saturation."""
+    grey = rng.uniform(50, 225)
+    return np.clip(grey + rng.normal(0, 32, 3), 15, 245).tolist()
+
+
 def page(rng: np.random.Generator) -> Material:
     """A printed sheet, 3:4: headline, paragraphs, sometimes a figure or a table."""
     width, height = 288, 384
@@ -90,7 +105,7 @@ def cover(rng: np.random.Generator, color: Color) -> Material:
     """The front of a book or a box: a ground, a band or a picture, a title."""
     width, height = 192, 256
     picture = _canvas(width, height, color)
-    other = rng.uniform(30, 240, 3)
+    other = _calm(rng)
     kind = rng.integers(3)
     if kind == 0:
         top, bottom = np.sort(rng.integers(20, height - 20, 2))
@@ -101,21 +116,25 @@ def cover(rng: np.random.Generator, color: Color) -> Material:
     else:
         for _ in range(int(rng.integers(2, 7))):
             middle, radius = rng.integers(10, [width - 10, height - 10]), int(rng.integers(8, 60))
-            cv2.circle(picture, middle.tolist(), radius, rng.uniform(30, 240, 3).tolist(), -1, cv2.LINE_AA)
+            cv2.circle(picture, middle.tolist(), radius, _calm(rng), -1, cv2.LINE_AA)
+    printed = np.clip(picture, 0, 255).astype(np.uint8)
     ink = (30, 30, 34) if np.mean(color) > 128 else (236, 232, 222)
-    _text(rng, picture, (20, 22, width - 20, 70), int(rng.integers(9, 16)), ink, 1.5)
-    _text(rng, picture, (60, height - 24, width - 60, height - 12), 6, ink, 1.4)
-    return Material(texture=np.clip(picture, 0, 255).astype(np.uint8), roughness=rng.uniform(0.3, 0.7), tile=0.2)
+    font = int(rng.choice([cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX]))
+    size = rng.uniform(0.7, 1.3)
+    for line in range(int(rng.integers(1, 4))):
+        cv2.putText(printed, _word(rng), (18, int(44 + 34 * size * line)), font, size, ink, 1, cv2.LINE_AA)
+    cv2.putText(printed, f"{_word(rng)} {_word(rng)}", (18, height - 12), font, 0.45, ink, 1, cv2.LINE_AA)
+    return Material(texture=printed, roughness=rng.uniform(0.3, 0.7), tile=0.2)
 
 
 def landscape(rng: np.random.Generator) -> ByteArray:
     """A landscape or an abstract, uint8 (256, 256, 3): what hangs on walls and stands on covers."""
-    sky = rng.uniform(120, 235, 3)
-    low = np.clip(sky + rng.uniform(-70, 70, 3), 60, 250)
+    sky = rng.uniform(130, 235) + rng.normal(0, 22, 3)
+    low = np.clip(sky + rng.uniform(-60, 30) + rng.normal(0, 25, 3), 60, 250)
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[:, None, None]
     picture = np.broadcast_to(sky * (1 - ramp) + low * ramp, (256, 256, 3)).astype(np.float32)
     picture += 7 * noise(rng, 3, 1.5, 2)[::2, ::2, None]
-    color = rng.uniform(40, 180, 3)
+    color = rng.uniform(60, 160) + rng.normal(0, 24, 3)
     for layer in range(int(rng.integers(3, 7))):
         ridge = 90 + 28 * layer + rng.uniform(6, 26) * noise(rng, 2, 1.6)[layer, ::2]
         below = np.arange(256)[:, None] > ridge

@@ -182,7 +182,8 @@ def _random_poses(rng: np.random.Generator, azimuths: Float64Array, work: Float6
     """T_world_camera, float64 (count, 4, 4), of cameras that look about at the work, roughly upright."""
     azimuth = np.radians(rng.uniform(azimuths[0], azimuths[1], count))
     distance, height = rng.uniform(*DISTANCES, count), rng.uniform(*HEIGHTS, count)
-    across = np.sqrt(np.maximum(distance**2 - height**2, 0.2**2))
+    # No steeper than 60 degrees: nobody hangs a camera straight above the hands.
+    across = np.maximum(np.sqrt(np.maximum(distance**2 - height**2, 0)), height / np.tan(np.radians(60)))
     place = work + np.stack([across * np.sin(azimuth), across * np.cos(azimuth), height], axis=1)
     aim = work + rng.normal(0, [0.12, 0.12, 0.16], (count, 3))
     z = aim - place

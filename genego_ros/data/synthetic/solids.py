@@ -252,7 +252,7 @@ def cylinder(radius: float, height: float, edge: float = 0.0015, segments: int =
 def vessel(outside: ArrayLike, wall: float, floor: float, segments: int = 28) -> Solid:
     """An open vessel: its outer profile (P, 2) from the foot's rim up, made `wall` metres thick with a `floor`."""
     outer = np.asarray(outside, np.float64)
-    inner = outer[::-1] - [wall, 0.0]
+    inner = outer[::-1] - np.array([wall, 0.0])
     low = np.interp(2 * floor, outer[:, 1], outer[:, 0]) - wall
     inner = np.vstack([inner[inner[:, 1] > 2 * floor], [low, 2 * floor]])
     lip = [(outer[-1, 0] - wall / 2, outer[-1, 1] + wall / 2)]

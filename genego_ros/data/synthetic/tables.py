@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -123,7 +123,7 @@ def _round(
         return (radius - edge) * np.stack([r * np.cos(angle), r * np.sin(angle), np.zeros_like(r)], axis=1)
 
     face = sheet(disc, (2 * radius, 2 * radius), 16)
-    flat = type(face)(face.vertices, face.faces, face.vertices[:, :2].copy())
+    flat = replace(face, uv=face.vertices[:, :2])
     made.add(top, flat.at((0, 0, height)))
     made.add(palette.wood, flat.at((0, 0, height - thick)))
     if rng.random() < 0.5:
@@ -134,7 +134,7 @@ def _round(
     else:
         for angle in np.arange(4) * np.pi / 2 + np.pi / 4:
             way = np.array([np.cos(angle), np.sin(angle), 0])
-            leg = [0.85 * radius * way, 0.6 * radius * way + [0, 0, height - thick]]
+            leg = [0.85 * radius * way + [0, 0, 0.01], 0.6 * radius * way + [0, 0, height - thick]]
             made.add(palette.wood, tube(leg, 0.022, 12))
     angles = np.arange(48) * 2 * np.pi / 48
     outline = (radius - edge) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -202,8 +202,13 @@ def _cover(rng: np.random.Generator, made: Assembly, wide: float, deep: float, h
     over = 0.006
 
     def point(u: Float64Array, v: Float64Array) -> Float64Array:
-        flat = np.stack([(u - 0.5) * (wide + 2 * drop), (v - 0.5) * (deep + 2 * drop)], axis=1)
         half = np.array([wide, deep]) / 2 + over
+        # A seventh of the grid on either side hangs, so that its lines run along the table's edges.
+        knots = np.array([0, 1, 6, 7]) / 7
+        flat = np.stack(
+            [np.interp(share, knots, [-h - drop, -h, h, h + drop]) for share, h in zip((u, v), half, strict=True)],
+            axis=1,
+        )
         inside = np.clip(flat, -half, half)
         beyond = np.linalg.norm(flat - inside, axis=1)
         wave = 0.03 * np.sin(folds * (flat[:, 0] - flat[:, 1]) + phase) * np.clip(beyond / drop, 0, 1)
@@ -211,7 +216,11 @@ def _cover(rng: np.random.Generator, made: Assembly, wide: float, deep: float, h
         spot = inside + out * (0.02 * np.clip(beyond / 0.05, 0, 1) + np.abs(wave))[:, None]
         return np.column_stack([spot, height + 0.0015 - beyond])
 
-    made.add(cloth, sheet(point, (wide + 2 * drop, deep + 2 * drop), 44))
+    spread = sheet(point, (1.0, 1.0), 49)
+    half = np.array([wide, deep]) / 2 + over
+    beyond = np.maximum(height - spread.vertices[:, 2:], 0)
+    flat = np.clip(spread.vertices[:, :2], -half, half)
+    made.add(cloth, replace(spread, uv=flat + np.sign(flat) * beyond * (np.abs(flat) >= half - 1e-9)))
     return {
         "plain": "linen-covered",
         "stripes": "stripe-covered",
