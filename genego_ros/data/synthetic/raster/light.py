@@ -1,0 +1,127 @@
+"""What a graphics card needs to know of light: harmonics, mirror images of the environment, lamps' views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike
+
+from genego_ros.data.synthetic.scene import Environment, KeyLight
+from genego_ros.types import Float64Array, FloatArray
+
+NEAR, FAR = 0.03, 60.0
+"""Metres between which triangles are drawn, by cameras and lamps."""
+LEVELS = 8
+"""Mirror images of the environment: level k is for roughness k / (LEVELS - 1)."""
+MIRROR = (64, 128)
+"""Rows and columns of those."""
+
+
+def directions(rows: int) -> tuple[Float64Array, Float64Array]:
+    """Unit vectors float64 (rows, 2 rows, 3) of an equirectangular picture's pixels, and their solid angles."""
+    polar = np.pi * (np.arange(rows) + 0.5) / rows
+    azimuth = np.pi * (np.arange(2 * rows) + 0.5) / rows
+    x, y = np.sin(polar)[:, None] * np.cos(azimuth), np.sin(polar)[:, None] * np.sin(azimuth)
+    z = np.repeat(np.cos(polar)[:, None], 2 * rows, axis=1)
+    edges = np.cos(np.pi * np.arange(rows + 1) / rows)
+    solid_angles = np.repeat(((edges[:-1] - edges[1:]) * np.pi / rows)[:, None], 2 * rows, axis=1)
+    return np.stack([x, y, z], axis=-1), solid_angles
+
+
+def shrink(radiance: FloatArray, rows: int) -> FloatArray:
+    """An equirectangular picture of that many rows; smaller by the mean of areas."""
+    if radiance.shape[0] == rows:
+        return radiance
+    way = cv2.INTER_AREA if radiance.shape[0] > rows else cv2.INTER_LINEAR
+    smaller: FloatArray = cv2.resize(radiance, (2 * rows, rows), interpolation=way)
+    return smaller
+
+
+def harmonics(environment: Environment) -> FloatArray:
+    """float32 (9, 3): irradiance over pi as a polynomial of the normal (Ramamoorthi and Hanrahan 2001, eq. 13).
+
+    The terms are 1, y, z, x, xy, yz, 3 z^2 - 1, xz, x^2 - y^2 of the world's axes.
+    """
+    picture = shrink(environment.radiance, 32).astype(np.float64)
+    d, solid_angles = directions(32)
+    turn = environment.turn
+    x = d[..., 0] * np.cos(turn) - d[..., 1] * np.sin(turn)
+    y = d[..., 0] * np.sin(turn) + d[..., 1] * np.cos(turn)
+    z = d[..., 2]
+    basis = np.stack([np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y])
+    norms = np.array([0.282095, 0.488603, 0.488603, 0.488603, 1.092548, 1.092548, 0.315392, 1.092548, 0.546274]) ** 2
+    cosine_lobe = np.array([1.0, *[2 / 3] * 3, *[1 / 4] * 5])
+    moments = np.einsum("khw,hw,hwc->kc", basis, solid_angles, picture)
+    return (moments * (norms * cosine_lobe)[:, None]).astype(np.float32)
+
+
+def mirror_images(radiance: FloatArray) -> FloatArray:
+    """float32 (LEVELS, *MIRROR, 3): the environment as GGX surfaces of growing roughness mirror it.
+
+    View and normal along the mirrored direction (Karis 2013), weighted with the cosine.
+    """
+    rows = 32  # finer than all but the sharpest lobes
+    source, solid_angles = directions(rows)
+    cosine = (source.reshape(-1, 3) @ source.reshape(-1, 3).T).astype(np.float32)
+    weight = np.maximum(cosine, 0) * solid_angles.reshape(-1).astype(np.float32)
+    picture = shrink(radiance, rows).reshape(-1, 3)
+    levels = [shrink(radiance, MIRROR[0])]
+    for level in range(1, LEVELS):
+        alpha = np.float32((level / (LEVELS - 1)) ** 2)
+        # The squared cosine of half the angle is that between normal and half vector.
+        lobe = weight / (0.5 * (1 + cosine) * (alpha * alpha - 1) + 1) ** 2
+        image = lobe @ picture / lobe.sum(axis=1, keepdims=True)
+        levels.append(shrink(image.reshape(rows, 2 * rows, 3), MIRROR[0]))
+    return np.stack(levels)
+
+
+@dataclass(frozen=True)
+class LampView:
+    """A lamp's shadow map: a pinhole picture from its middle."""
+
+    T_lamp_world: Float64Array
+    """float64 (4, 4); the lamp looks along its z."""
+    focal: float
+    """Texels."""
+    size: int
+
+    @property
+    def clip_from_world(self) -> Float64Array:
+        scale = 2 * self.focal / self.size
+        return clip_space(self.T_lamp_world, (scale, scale), (0.0, 0.0))
+
+
+def lamp_view(lamp: KeyLight, radius: float, widest_deg: float, size: int) -> LampView:
+    """The view of a lamp that holds what is within `radius` metres of its target, but no wider than that angle."""
+    position = np.array(lamp.position)
+    towards = np.array(lamp.target) - position
+    distance = float(np.linalg.norm(towards))
+    half = np.radians(widest_deg) / 2
+    if radius < distance:
+        half = min(half, float(np.arcsin(radius / distance)))
+    T = np.eye(4)
+    T[:3, :3] = lamp_axes(lamp)
+    T[:3, 3] = -T[:3, :3] @ position
+    return LampView(T, float(0.5 * size / np.tan(half)), size)
+
+
+def clip_space(T_camera_world: Float64Array, scale: ArrayLike, offset: ArrayLike) -> Float64Array:
+    """Clip space from the world, float64 (4, 4): a pinhole that shows (x / z, y / z) at scale * it + offset, -1 to 1."""
+    clip = np.zeros((4, 4))
+    clip[0, 0], clip[1, 1] = np.asarray(scale)
+    clip[0, 2], clip[1, 2] = np.asarray(offset)
+    clip[2, 2:] = (FAR + NEAR) / (FAR - NEAR), -2 * FAR * NEAR / (FAR - NEAR)
+    clip[3, 2] = 1
+    return clip @ T_camera_world
+
+
+def lamp_axes(lamp: KeyLight) -> Float64Array:
+    """float64 (3, 3), rows: the square's two sides and its axis towards the target, world."""
+    axis = np.array(lamp.target) - np.array(lamp.position)
+    axis = axis / np.linalg.norm(axis)
+    helper = np.array([0.0, 0.0, 1.0]) if abs(axis[2]) < 0.9 else np.array([0.0, 1.0, 0.0])
+    side = np.cross(helper, axis)
+    side /= np.linalg.norm(side)
+    return np.stack([side, np.cross(axis, side), axis])

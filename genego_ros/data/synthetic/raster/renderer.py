@@ -1,0 +1,223 @@
+"""Draws moments of one scene; the package's docstring tells how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from genego_ros.data.synthetic.raster import light
+from genego_ros.data.synthetic.raster.antialiasing import fill_sky, reconstruct
+from genego_ros.data.synthetic.raster.card import context, fullscreen, image, program, set_uniforms
+from genego_ros.data.synthetic.raster.geometry import in_view
+from genego_ros.data.synthetic.raster.stage import Slot, Stage
+from genego_ros.data.synthetic.scene import Moment, Scene, Shot
+from genego_ros.errors import GenEgoError
+from genego_ros.geometry import rigid
+from genego_ros.types import Camera, Float64Array
+
+LAMPS = 2
+"""Lamps at most; the shaders' arrays are so long."""
+REACH = 0.2
+"""Metres within which surroundings occlude."""
+
+
+class RasterRenderer:
+    """Draws one scene; see `scene.Renderer`. The same scene and moments give the same bytes.
+
+    Raises:
+        GenEgoError: OpenGL cannot be had, or the scene has more than two lamps.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        if len(scene.lights) > LAMPS:
+            raise GenEgoError(f"the scene has {len(scene.lights)} lamps, the raster renderer draws {LAMPS} at most")
+        context()  # fails here, not at the first picture
+        self._scene = scene
+        self._cameras = {camera.name: camera.camera for camera in scene.cameras}
+        self._stage: Stage | None = None
+        self._moving: frozenset[str] = frozenset()
+        self._targets: dict[tuple[int, int], _Targets] = {}
+        self._light = _Light(scene)
+        self._sky = np.ascontiguousarray(scene.environment.radiance, np.float32)
+
+    def __enter__(self) -> RasterRenderer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the card's memory back."""
+        for part in (self._stage, self._light, *self._targets.values()):
+            if part is not None:
+                part.close()
+        self._stage, self._targets = None, {}
+
+    def render(self, camera: str, moment: Moment, previous: Moment) -> Shot:
+        """See `scene.Renderer`. Moments are known by identity: one that was drawn must not be changed.
+
+        Raises:
+            GenEgoError: the scene has no such camera, or the moment does not place it.
+        """
+        if camera not in self._cameras or camera not in moment.T_world_camera:
+            raise GenEgoError(f"no camera '{camera}'; the scene has {', '.join(self._cameras)}")
+        stage = self._on_stage(moment, previous)
+        before = stage.at(previous)
+        now = stage.at(moment, keep=before)
+        stage.cast_shadows(now)
+        lens = self._cameras[camera]
+        size = lens.width, lens.height
+        if size not in self._targets:
+            self._targets[size] = _Targets(*size)
+        shown = np.array([camera not in mesh.hidden_from for mesh in stage.geometry.meshes])
+        poses = moment.T_world_camera[camera], previous.T_world_camera[camera]
+        return self._draw(stage, self._targets[size], lens, poses, (now, before), shown)
+
+    def _on_stage(self, *moments: Moment) -> Stage:
+        """The stage; set anew where a moment moves a mesh that stood still so far."""
+        moving = self._moving.union(*(set(moment.T_world_mesh) | set(moment.vertices) for moment in moments))
+        if self._stage is None or moving != self._moving:
+            if unknown := moving - {mesh.name for mesh in self._scene.meshes}:
+                raise GenEgoError(f"a moment places mesh '{min(unknown)}', which the scene does not have")
+            if self._stage is not None:
+                self._stage.close()
+            self._moving, self._stage = moving, Stage(self._scene, moving)
+        return self._stage
+
+    def _draw(
+        self,
+        stage: Stage,
+        targets: _Targets,
+        lens: Camera,
+        poses: tuple[Float64Array, Float64Array],
+        slots: tuple[Slot, Slot],
+        shown: np.ndarray,
+    ) -> Shot:
+        card = context()
+        size = np.array([2 * lens.width + 1, 2 * lens.height + 1])
+        focal, centre = np.array([lens.fx, lens.fy]), np.array([lens.cx, lens.cy])
+        # Sample s shows pixel (s - 1) / 2; OpenGL counts to its middle, s + 0.5.
+        clip = light.clip_space(rigid.invert(poses[0]), 4 * focal / size, (4 * centre + 3) / size - 1)
+
+        card.enable_only(card.DEPTH_TEST)
+        targets.seen.use()
+        targets.seen.clear(-1.0, 0.0, 0.0, 0.0, depth=1.0)
+        visibility = program("triangles.vert", "visibility.frag")
+        set_uniforms(visibility, clip_from_world=clip)
+        assert slots[0].placed is not None
+        for first, count in stage.ranges(shown & in_view(slots[0].placed, clip)):
+            visibility["first"] = first
+            slots[0].visible.render(vertices=3 * count, first=3 * first)
+
+        card.enable_only(card.NOTHING)
+        lit = self._light.uniforms
+        pinhole = lens.fx, lens.fy, lens.cx, lens.cy
+        view = {
+            "visible": targets.seen.color_attachments[0],
+            "triangles": stage.triangles,
+            "here": slots[0].table,
+            "eye": poses[0][:3, 3],
+            "world_from_camera": poses[0][:3, :3],
+            "pinhole": pinhole,
+            "lamps": len(self._scene.lights),
+            "lamp_size": lit["lamp_size"],
+            "stride": targets.stride,
+        }
+        _fill(
+            targets.open[0],
+            "occlusion.frag",
+            **view,
+            maps=stage.maps.color_attachments[0],
+            lamp_from_world=[view.T_lamp_world for view in stage.narrow_views],
+            focal=[(a.focal, b.focal) for a, b in zip(stage.narrow_views, stage.wide_views, strict=True)],
+            reach=REACH,
+        )
+        _fill(targets.open[1], "smooth.frag", values=targets.open[0].color_attachments[0], step=(1, 0))
+        _fill(targets.open[0], "smooth.frag", values=targets.open[1].color_attachments[0], step=(0, 1))
+        _fill(
+            targets.light,
+            "shade.frag",
+            **{**view, **lit},
+            before=slots[1].table,
+            attributes=stage.attributes,
+            materials=stage.materials,
+            pictures=stage.pictures,
+            slopes=stage.slopes,
+            opens=targets.open[0].color_attachments[0],
+            previous=rigid.invert(poses[1]),
+            still=stage.geometry.still,
+        )
+        radiance, flow = map(_read, targets.light.color_attachments)
+        fill_sky(radiance, self._sky, self._scene.environment.turn, poses[0][:3, :3].copy(), np.array(pinhole))
+        picture = reconstruct(radiance, _read(targets.seen.color_attachments[0]), stage.mesh_of)
+        depth = np.where(radiance[..., 3] > 0, radiance[..., 3], np.float32(np.nan))
+        return Shot(picture, depth, flow)
+
+
+@dataclass
+class _Targets:
+    """What is drawn into, for pictures of one size."""
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        card, size = context(), (self.width, self.height)
+        fine = (2 * self.width + 1, 2 * self.height + 1)
+        self.stride = 2 if self.width > 400 else 1
+        coarse = -(-self.width // self.stride), -(-self.height // self.stride)
+        self.seen = card.framebuffer([image(fine, 2, "f4")], card.depth_renderbuffer(fine))
+        self.open = [card.framebuffer([image(coarse, 4, "f2")]) for _ in range(2)]
+        self.light = card.framebuffer([image(size, 4, "f4"), image(size, 2, "f4")])
+
+    def close(self) -> None:
+        for framebuffer in (self.seen, *self.open, self.light):
+            for attachment in framebuffer.color_attachments:
+                attachment.release()
+            framebuffer.release()
+
+
+class _Light:
+    """The environment and the lamps, as light.frag wants them."""
+
+    def __init__(self, scene: Scene) -> None:
+        card, environment, lamps = context(), scene.environment, scene.lights
+        images = light.mirror_images(np.asarray(environment.radiance, np.float32)).astype(np.float16)
+        levels, rows, columns = images.shape[:3]
+        self._glossy = card.texture3d((columns, rows, levels), 3, images.tobytes(), dtype="f2", alignment=2)
+        self._glossy.filter = (card.LINEAR, card.LINEAR)
+        self._glossy.repeat_y = self._glossy.repeat_z = False
+        distances = [float(np.linalg.norm(np.subtract(lamp.target, lamp.position))) for lamp in lamps]
+        self.uniforms: dict[str, Any] = {
+            "glossy": self._glossy,
+            "turn": environment.turn,
+            "harmonics": light.harmonics(environment),
+            "lamps": len(lamps),
+            "lamp_position": [lamp.position for lamp in lamps],
+            "lamp_axis": [light.lamp_axes(lamp)[2] for lamp in lamps],
+            "lamp_power": [np.multiply(lamp.irradiance, d * d) for lamp, d in zip(lamps, distances, strict=True)],
+            "lamp_size": [lamp.size for lamp in lamps],
+        }
+
+    def close(self) -> None:
+        self._glossy.release()
+
+
+def _fill(target: Any, fragment: str, **uniforms: Any) -> None:
+    """Runs a shader for every pixel of a framebuffer."""
+    target.use()
+    triangle = fullscreen(fragment)
+    set_uniforms(triangle.program, **uniforms)
+    triangle.render(vertices=3)
+
+
+def _read(texture: Any) -> np.ndarray:
+    """float32 (H, W, C) of a texture; row 0 is the picture's top."""
+    read = np.empty((texture.height, texture.width, texture.components), np.float32)
+    texture.read_into(read)
+    return read
