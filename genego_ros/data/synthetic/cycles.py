@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from genego_ros.data.synthetic.cycles_process import wire
+from genego_ros.data.synthetic.raster import RasterRenderer
 from genego_ros.data.synthetic.scene import Material, Mesh, Moment, Renderer, Scene, Shot
 from genego_ros.errors import GenEgoError
 from genego_ros.types import Array, FloatArray
@@ -59,17 +60,18 @@ def bpy_python() -> str:
 class CyclesRenderer:
     """A `Renderer` whose light is path traced and denoised."""
 
-    def __init__(self, scene: Scene, geometry: Renderer, samples: int = 6, threads: int = 1) -> None:
-        """`geometry` draws the same scene's depth and flow and is closed with this renderer.
-
+    def __init__(self, scene: Scene, samples: int = 6, threads: int = 1, geometry: Renderer | None = None) -> None:
+        """
         Args:
             samples: paths a pixel; denoising does the rest.
-            threads: those that Cycles may use.
+            threads: those that Cycles may use; the picture does not depend on it.
+            geometry: draws the same scene's depth and flow, and is closed with this renderer; a `RasterRenderer` where
+                none is given.
 
         Raises:
             GenEgoError: Blender is not there, or could not take the scene.
         """
-        self._geometry = geometry
+        self._geometry = geometry or RasterRenderer(scene)
         self._process = CyclesProcess([bpy_python(), str(PROGRAM)])
         content, arrays = describe(scene)
         try:

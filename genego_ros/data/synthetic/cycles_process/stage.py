@@ -149,6 +149,8 @@ def _set_up(scene: Any, samples: int, threads: int, picture: Path) -> None:
     cycles.use_denoising = True
     cycles.denoiser = "OPENIMAGEDENOISE"
     cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
+    # "ACCURATE" takes a second longer and cannot be told from this.
+    cycles.denoising_prefilter = "FAST"
     cycles.max_bounces = BOUNCES
     cycles.diffuse_bounces = BOUNCES
     cycles.glossy_bounces = BOUNCES
@@ -162,6 +164,8 @@ def _light_world(scene: Any, radiance: NDArray[Any], turn: float) -> None:
     column = (width // 2 - 1 - np.arange(width)) % width
     world = scene.world = bpy.data.worlds.new("environment")
     world.use_nodes = True
+    # Blender's own choice is finer than the panorama, and looking things up in it took a fifth of the time.
+    world.cycles.sampling_method, world.cycles.sample_map_resolution = "MANUAL", width
     nodes, links = world.node_tree.nodes, world.node_tree.links
     direction = nodes.new("ShaderNodeTexCoord")
     turned = nodes.new("ShaderNodeMapping")
