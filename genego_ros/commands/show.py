@@ -111,11 +111,12 @@ def captioned(picture: ByteArray, text: str) -> ByteArray:
     marked = picture.copy()
     height, width = picture.shape[:2]
     scale = width / 320
+    (length, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.36 * scale, 1)
+    size = 0.36 * scale * min(1.0, 0.97 * width / max(length, 1))
+    place = (round(4 * scale), height - round(6 * scale))
     for color, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        place, size = (round(4 * scale), height - round(6 * scale)), 0.36 * scale
-        cv2.putText(
-            marked, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, color, max(1, round(thick * scale)), cv2.LINE_AA
-        )
+        thickness = max(1, round(thick * scale))
+        cv2.putText(marked, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, color, thickness, cv2.LINE_AA)
     return marked
 
 
