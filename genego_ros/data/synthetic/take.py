@@ -110,7 +110,7 @@ class Take:
         eyes = np.array([moment.T_world_eyes[:3, 3] for moment in posed])
         rig = make_rig(stream(plan, plan.sequence, "cameras"), hands.mean(axis=0), eyes, plan.head, size, random_sensor)
         self._standing = {name: T for name, T in rig.T_world_camera.items() if name in plan.cameras}
-        cameras = tuple(_metered(camera, room) for camera in rig.cameras if camera.name in plan.cameras)
+        cameras = tuple(_set(camera, room, plan.rate_hz) for camera in rig.cameras if camera.name in plan.cameras)
         views = [T[:3, 3] for T in self._standing.values()]
         things = clutter(stream(plan, plan.sequence, "clutter"), room, self._busy(posed, looks, room), views)
         chair = chair_meshes(stream(plan, "chair", plan.scene), room, (float(self._seat[0]), float(self._seat[1])))
@@ -132,6 +132,8 @@ class Take:
 _CORNERS = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 1)], np.float64).T
 
 
-def _metered(camera: RecordingCamera, room: Room) -> RecordingCamera:
-    """With the exposure that the room asks for."""
-    return replace(camera, sensor=replace(camera.sensor, exposure=camera.sensor.exposure / room.irradiance))
+def _set(camera: RecordingCamera, room: Room, rate_hz: float) -> RecordingCamera:
+    """With the exposure that the room asks for; the shutter's times are those of 30 frames a second at any rate."""
+    sensor = camera.sensor
+    exposure, shutter = sensor.exposure / room.irradiance, sensor.shutter * rate_hz / 30
+    return replace(camera, sensor=replace(sensor, exposure=exposure, shutter=min(shutter, 1.0)))
