@@ -1,0 +1,323 @@
+"""H2O (Kwon et al., ICCV 2021) as it is distributed, and rendered recordings in the same format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from genego_ros.data.h2o_format import (
+    META,
+    OBJECTS,
+    Meta,
+    parse_hands,
+    parse_intrinsics,
+    parse_label,
+    parse_meta,
+    parse_object_pose,
+    parse_pose,
+)
+from genego_ros.data.sample import Sample, SampleId, View
+from genego_ros.data.sample_ids import Run, SampleIds
+from genego_ros.errors import GenEgoError
+from genego_ros.types import Array, ByteArray, Camera, Float64Array, FloatArray, Frame
+
+EGO_CAMERA = "cam4"
+EXO_CAMERAS = ("cam0", "cam1", "cam2", "cam3")
+_REQUIRED = ("rgb", "depth", "cam_pose", "hand_pose")
+"""Folders that every camera must have. Labels of verbs, actions and objects, and descriptions, are left out of some
+releases as whole folders; a sample then says that it has none."""
+_OBJECT_POSE = ("obj_pose_RT", "obj_pose_rt")
+
+
+@dataclass(frozen=True)
+class _Recording:
+    frames: NDArray[np.int32]
+    """Of cam4, ascending."""
+    folders: dict[str, frozenset[str]]
+    """What lies in the folder of each camera."""
+    meta: Meta
+
+
+class H2O:
+    """A folder of recordings SUBJECT/SCENE/NUMBER/cam{0..4}; a `Dataset`.
+
+    A frame of a recording exists if cam4 has its picture; numbers may have gaps. Folders whose names begin with a
+    dot, or hold ".partial", are not looked into. One instance may be used by several processes.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        cameras: Sequence[str] | None = None,
+        stride: int = 1,
+        recordings: Sequence[str] | None = None,
+    ) -> None:
+        """Lists what there is; no picture is opened.
+
+        Args:
+            root: the folder that holds the subjects.
+            cameras: third-person cameras to take; by default every recording gives all that it has.
+            stride: takes every stride-th frame of a recording.
+            recordings: names of those to take ("subject1/h1/0"); by default all.
+
+        Raises:
+            GenEgoError: no such folder, no recording in it, an unknown camera, a folder of a camera is missing, or a
+                frame is missing in one camera; names the path.
+        """
+        self.root = Path(root)
+        if stride < 1:
+            raise GenEgoError(f"stride is {stride}, it must be at least 1")
+        if unknown := set(cameras or ()) - set(EXO_CAMERAS):
+            raise GenEgoError(
+                f"unknown camera '{min(unknown)}': H2O's third-person cameras are {', '.join(EXO_CAMERAS)}"
+            )
+        if not self.root.is_dir():
+            raise GenEgoError(f"{self.root}: no such folder; give the folder that holds subject1, subject2, ...")
+        self._recordings: dict[str, _Recording] = {}
+        self._cameras: dict[tuple[str, str], Camera] = {}
+        runs = []
+        for name in _recordings_in(self.root) if recordings is None else recordings:
+            self._recordings[name], exo = _list_recording(self.root / name, cameras)
+            runs += [Run(name, camera, self._recordings[name].frames[::stride]) for camera in exo]
+        self._ids = SampleIds(runs)
+        if not len(self._ids):
+            raise GenEgoError(f"{self.root}: no recording here; SUBJECT/SCENE/NUMBER/{EGO_CAMERA}/rgb was looked for")
+
+    @property
+    def ids(self) -> SampleIds:
+        """All samples, in order."""
+        return self._ids
+
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """Their names, in order."""
+        return tuple(sorted(self._recordings))
+
+    @property
+    def rate_hz(self) -> float:
+        """Frames a second of the recordings.
+
+        Raises:
+            GenEgoError: they differ; `meta` says each one's.
+        """
+        rates = {recording.meta.rate_hz: name for name, recording in self._recordings.items()}
+        if len(rates) > 1:
+            (first, here), (second, there), *_ = rates.items()
+            raise GenEgoError(
+                f"{self.root}: recordings of different rates, {here} of {first:g} Hz and {there} of {second:g} Hz; "
+                "move them to two folders"
+            )
+        return next(iter(rates))
+
+    def meta(self, sequence: str) -> Meta:
+        """What meta.json says of a recording; H2O's own tables where there is none."""
+        return self._recordings[sequence].meta
+
+    def cameras(self, sequence: str) -> tuple[str, ...]:
+        """All third-person cameras of a recording, whichever were asked for."""
+        return tuple(camera for camera in EXO_CAMERAS if camera in self._recordings[sequence].folders)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.sample(self._ids[index])
+
+    def sample(self, id: SampleId, also: Sequence[str] = ()) -> Sample:
+        """The sample of that name; frames that the stride leaves out can be named too.
+
+        Args:
+            also: further third-person cameras, which follow the one of `id` in `Sample.exo`.
+
+        Raises:
+            GenEgoError: there is none, or a file of it is missing or damaged; names the path.
+        """
+        recording = self._recordings.get(id.sequence)
+        folder = self.root / id.sequence
+        if recording is None:
+            raise GenEgoError(f"{folder}: no such recording; {self.root} holds {', '.join(self.recordings[:8])}, ...")
+        for camera in (id.camera, *also):
+            if camera not in EXO_CAMERAS or camera not in recording.folders:
+                raise GenEgoError(
+                    f"{folder / camera}: no such third-person camera; there is {self.cameras(id.sequence)}"
+                )
+        place = int(np.searchsorted(recording.frames, id.frame))
+        if place == len(recording.frames) or int(recording.frames[place]) != id.frame:
+            raise GenEgoError(f"{folder / EGO_CAMERA / 'rgb' / f'{id.frame:06d}.png'}: no such frame in this recording")
+        exo = tuple(self._view(id.sequence, camera, id.frame) for camera in (id.camera, *also))
+        return self._sample(id, recording, exo, self._view(id.sequence, EGO_CAMERA, id.frame))
+
+    def _sample(self, id: SampleId, recording: _Recording, exo: tuple[View, ...], ego: View) -> Sample:
+        meta = recording.meta
+        object_class, T_world_object = self._object(id, recording, exo[0].T_world_camera)
+        verb = self._label(id, recording, "verb_label")
+        action = self._label(id, recording, "action_label")
+        text = self._optional(id, recording, EGO_CAMERA, "text")
+        subject, scene, _ = id.sequence.split("/")
+        name = meta.object_name if object_class and meta.object_name else _name(OBJECTS, object_class)
+        return Sample(
+            id=id,
+            exo=exo,
+            ego=ego,
+            T_world_object=T_world_object,
+            object_class=object_class,
+            object_name=name,
+            verb=verb,
+            verb_name=_name(meta.verbs, verb),
+            action=action,
+            subject=subject,
+            scene=scene,
+            description="" if text is None else " ".join(text[0].split()),
+        )
+
+    def _view(self, sequence: str, camera: str, number: int) -> View:
+        folder, name = f"{self.root}/{sequence}/{camera}", f"{number:06d}"
+        intrinsics = self._intrinsics(sequence, camera)
+        rgb = _read_rgb(f"{folder}/rgb/{name}.png")
+        depth = _read_depth(f"{folder}/depth/{name}.png")
+        size = f"{intrinsics.width} x {intrinsics.height}"
+        for kind, picture in (("rgb", rgb), ("depth", depth)):
+            if picture.shape[:2] != (intrinsics.height, intrinsics.width):
+                raise GenEgoError(
+                    f"{folder}/{kind}/{name}.png: {picture.shape[1]} x {picture.shape[0]} pixels, but {folder}/"
+                    f"cam_intrinsics.txt is an intrinsics file for another size, {size}; bring the two together"
+                )
+        pose, hands = f"{folder}/cam_pose/{name}.txt", f"{folder}/hand_pose/{name}.txt"
+        stamp_ns = round(number * 1e9 / self._recordings[sequence].meta.rate_hz)
+        frame = Frame(rgb, intrinsics, depth, stamp_ns, f"{camera}_optical_frame")
+        return View(camera, frame, parse_pose(_read(pose), pose), parse_hands(_read(hands), hands))
+
+    def _intrinsics(self, sequence: str, camera: str) -> Camera:
+        found = self._cameras.get((sequence, camera))
+        if found is None:
+            path = f"{self.root}/{sequence}/{camera}/cam_intrinsics.txt"
+            found = self._cameras[sequence, camera] = parse_intrinsics(_read(path), path)
+        return found
+
+    def _object(
+        self, id: SampleId, recording: _Recording, T_world_camera: Float64Array
+    ) -> tuple[int, Float64Array | None]:
+        for folder in _OBJECT_POSE:
+            if found := self._optional(id, recording, id.camera, folder):
+                number, T_camera_object = parse_object_pose(*found)
+                return number, T_world_camera @ T_camera_object if number else None
+        return 0, None
+
+    def _label(self, id: SampleId, recording: _Recording, folder: str) -> int:
+        found = self._optional(id, recording, EGO_CAMERA, folder)
+        return 0 if found is None else parse_label(*found)
+
+    def _optional(self, id: SampleId, recording: _Recording, camera: str, folder: str) -> tuple[str, str] | None:
+        """Text and path of the frame's file in a folder that may be missing as a whole."""
+        if folder not in recording.folders[camera]:
+            return None
+        path = f"{self.root}/{id.sequence}/{camera}/{folder}/{id.frame:06d}.txt"
+        return _read(path), path
+
+
+def _recordings_in(root: Path) -> list[str]:
+    names = [""]
+    for _ in range(3):
+        names = [f"{name}{folder}/" for name in names for folder in _folders(root / name)]
+    names = [name.rstrip("/") for name in names]
+    return [name for name in names if any((root / name / camera).is_dir() for camera in (EGO_CAMERA, *EXO_CAMERAS))]
+
+
+def _folders(path: Path) -> list[str]:
+    with os.scandir(path) as entries:
+        names = [entry.name for entry in entries if entry.is_dir()]
+    return sorted(name for name in names if not name.startswith(".") and ".partial" not in name)
+
+
+def _list_recording(path: Path, cameras: Sequence[str] | None) -> tuple[_Recording, tuple[str, ...]]:
+    """What there is of a recording, and the third-person cameras to take."""
+    if not path.is_dir():
+        raise GenEgoError(f"{path}: no such recording; check the path")
+    there = set(_folders(path))
+    exo = tuple(sorted(there.intersection(EXO_CAMERAS))) if cameras is None else tuple(dict.fromkeys(cameras))
+    if not exo:
+        raise GenEgoError(f"{path}: no third-person camera ({', '.join(EXO_CAMERAS)}); download the other views too")
+    folders = {}
+    for camera in dict.fromkeys((EGO_CAMERA, *exo, *sorted(there.intersection(EXO_CAMERAS)))):
+        if camera not in there:
+            raise GenEgoError(f"{path / camera}: missing; copy this camera, or leave the recording out")
+        folders[camera] = frozenset(_folders(path / camera))
+        if missing := [name for name in _REQUIRED if name not in folders[camera]]:
+            raise GenEgoError(f"{path / camera / missing[0]}: missing; copy this folder, or leave the recording out")
+    frames = _frames(path / EGO_CAMERA / "rgb")
+    if not len(frames):
+        raise GenEgoError(f"{path / EGO_CAMERA / 'rgb'}: no picture in this folder; leave the recording out")
+    for camera in exo:
+        _same_frames(path, camera, frames)
+    meta = path / META
+    said = parse_meta(meta.read_text(encoding="utf-8"), meta) if meta.is_file() else Meta()
+    return _Recording(frames, folders, said), exo
+
+
+def _frames(folder: Path) -> NDArray[np.int32]:
+    """Numbers of the pictures in a folder, ascending."""
+    with os.scandir(folder) as entries:
+        names = [entry.name[:-4] for entry in entries if entry.name.endswith(".png")]
+    return np.sort(np.array([int(name) for name in names if name.isdecimal()], np.int32))
+
+
+def _same_frames(path: Path, camera: str, frames: NDArray[np.int32]) -> None:
+    found = _frames(path / camera / "rgb")
+    if np.array_equal(found, frames):
+        return
+    missing = [(camera, number) for number in np.setdiff1d(frames, found)]
+    missing += [(EGO_CAMERA, number) for number in np.setdiff1d(found, frames)]
+    where, number = missing[0]
+    raise GenEgoError(
+        f"{path / where / 'rgb' / f'{number:06d}.png'}: missing ({len(missing)} such), but the other camera has this "
+        f"frame; copy it, or take the frame out of all of {camera} and {EGO_CAMERA}"
+    )
+
+
+def _name(names: Sequence[str], number: int) -> str:
+    return names[number] if number < len(names) else str(number)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - ten of these a sample; Path would cost as much again
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _read_rgb(path: str) -> ByteArray:
+    picture = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _read_depth(path: str) -> FloatArray:
+    raw = _decode(path, cv2.IMREAD_UNCHANGED)
+    if raw.dtype != np.uint16 or raw.ndim != 2:
+        raise GenEgoError(f"{path}: {raw.dtype} {raw.shape}, one channel of 16 bits in millimetres belongs here")
+    depth = raw.astype(np.float32) * np.float32(0.001)
+    depth[raw == 0] = np.nan
+    return depth
+
+
+def _decode(path: str, flags: int) -> Array:
+    try:
+        encoded = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    picture = cv2.imdecode(encoded, flags) if encoded.size else None
+    if picture is None:
+        raise GenEgoError(f"{path}: the picture is damaged or cut off; copy it again")
+    return np.asarray(picture)
+
+
+def _unreadable(path: str, error: Exception) -> GenEgoError:
+    if isinstance(error, FileNotFoundError):
+        return GenEgoError(f"{path}: missing; copy it, or leave the frame out")
+    return GenEgoError(f"{path}: cannot be read ({error}); copy it again")
