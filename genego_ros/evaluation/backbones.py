@@ -85,7 +85,10 @@ def load_inception() -> Callable[[ByteArray], Float64Array]:
 
 
 def _no_package(metric: str, error: Exception) -> UnavailableError:
-    return UnavailableError(f"{metric} is left out: {error}; pip install -e '.[measure]' brings what it needs")
+    return UnavailableError(
+        f"{metric} is left out: its packages cannot be loaded ({error}); install the extra `measure` of setup.py, "
+        "and torchvision from where torch came from"
+    )
 
 
 def _read(name: str) -> dict[str, torch.Tensor]:

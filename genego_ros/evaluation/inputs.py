@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, get_args
 
 from genego_ros.data.sample import Sample
@@ -18,18 +19,21 @@ the recording's own depth, X, hands and words in place of the estimates."""
 INPUTS: tuple[Inputs, ...] = get_args(Inputs)
 
 
-@dataclass
 class Case:
-    """One sample as a method sees it."""
+    """One sample as a method sees it.
 
-    frame: Frame
-    """I_exo, K_exo and, with true inputs, its depth."""
-    ego_camera: Camera
-    """K_ego, of the picture that is asked for."""
-    _sample: Sample = field(repr=False)
-    _inputs: Inputs
-    _parameters: Parameters
-    _observation: ExoObservation | None = None
+    Args:
+        frame: I_exo, K_exo and, with true inputs, its depth.
+        ego_camera: K_ego, of the picture that is asked for.
+        observe: stage 1; called at most once.
+    """
+
+    def __init__(self, frame: Frame, ego_camera: Camera, observe: Callable[[], ExoObservation]) -> None:
+        self.frame = frame
+        self.ego_camera = ego_camera
+        self._observe = observe
+        self.observed: ExoObservation | None = None
+        """The observation, once a method has asked for it."""
 
     @property
     def observation(self) -> ExoObservation:
@@ -38,37 +42,39 @@ class Case:
         Raises:
             GenEgoError: inputs are true and the sample has no depth; a backend or its weights are missing.
         """
-        if self._observation is None:
-            if self._inputs == "true":
-                device = resolve_device(self._parameters.device)
-                self._observation = true_observation(self._sample, self._parameters.depth, device)
-            else:
-                self._observation = _estimate(self.frame, self.ego_camera, self._parameters)
-        return self._observation
-
-    @property
-    def observed(self) -> ExoObservation | None:
-        """The observation if a method has asked for it."""
-        return self._observation
+        if self.observed is None:
+            self.observed = self._observe()
+        return self.observed
 
 
-def make_case(sample: Sample, inputs: Inputs, parameters: Parameters) -> Case:
-    frame = sample.exo[0].frame
-    return Case(
-        frame if inputs == "true" else replace(frame, depth=None),
-        sample.ego.frame.camera,
-        sample,
-        inputs,
-        parameters,
-    )
+class CaseMaker:
+    """Makes cases of samples; a context manager."""
 
+    def __init__(self, inputs: Inputs, parameters: Parameters) -> None:
+        self._inputs = inputs
+        self._parameters = parameters
+        self._observer: ExoObserver | None = None
 
-def _estimate(frame: Frame, ego_camera: Camera, parameters: Parameters) -> ExoObservation:
-    """Stage 1 of a picture by itself: its own observer, so that no sample depends on the one before it."""
-    observer = ExoObserver(parameters)
-    try:
+    def case(self, sample: Sample) -> Case:
+        frame, ego_camera = sample.exo[0].frame, sample.ego.frame.camera
+        if self._inputs == "true":
+            device = resolve_device(self._parameters.device)
+            return Case(frame, ego_camera, lambda: true_observation(sample, self._parameters.depth, device))
+        bare = replace(frame, depth=None)
+        return Case(bare, ego_camera, lambda: self._estimate(bare, ego_camera))
+
+    def _estimate(self, frame: Frame, ego_camera: Camera) -> ExoObservation:
+        """Stage 1 of a picture by itself, whatever came before it."""
+        if self._observer is None:
+            self._observer = ExoObserver(self._parameters)
+        self._observer.forget()
         for _ in range(SETTLING_FRAMES):
-            observation = observer.observe(frame, ego_camera)
-    finally:
-        observer.close()
-    return observation
+            observation = self._observer.observe(frame, ego_camera)
+        return observation
+
+    def __enter__(self) -> CaseMaker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._observer is not None:
+            self._observer.close()

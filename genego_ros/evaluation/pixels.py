@@ -28,10 +28,11 @@ def psnr(truth: ByteArray, picture: ByteArray) -> float:
 
 def ssim(truth: ByteArray, picture: ByteArray) -> float:
     """Structural similarity (Wang et al., 2004) on [0, 1]: Gaussian window of 11 x 11 pixels and deviation 1.5,
-    K1 = 0.01, K2 = 0.03, data range 1; the mean over channels and over the pixels whose window lies inside.
+    K1 = 0.01, K2 = 0.03, data range 1, averaged over channels and pixels; at the border the pictures are mirrored.
+    These are torchmetrics' defaults; scikit-image leaves the border out.
 
     Args:
-        truth, picture: uint8 (H, W, 3), one shape, at least 11 x 11.
+        truth, picture: uint8 (H, W, 3), one shape.
     """
     x, y = (image.astype(np.float32) / np.float32(255) for image in (truth, picture))
     mean_x, mean_y = _windowed(x), _windowed(y)
@@ -44,9 +45,8 @@ def ssim(truth: ByteArray, picture: ByteArray) -> float:
 
 
 def _windowed(picture: FloatArray) -> FloatArray:
-    """The window's weighted mean around each pixel whose window lies inside."""
+    """The window's weighted mean around each pixel."""
     offsets = np.arange(-_RADIUS, _RADIUS + 1)
     window = np.exp(-(offsets**2) / (2 * _SIGMA**2))
     window /= window.sum()
-    inside = slice(_RADIUS, -_RADIUS)
-    return np.asarray(cv2.sepFilter2D(picture, -1, window, window)[inside, inside])
+    return np.asarray(cv2.sepFilter2D(picture, -1, window, window, borderType=cv2.BORDER_REFLECT_101))

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from genego_ros import weights
 from genego_ros.data.sample import Dataset, SampleId
 from genego_ros.errors import GenEgoError
-from genego_ros.evaluation.inputs import Inputs, make_case
+from genego_ros.evaluation.inputs import CaseMaker, Inputs
 from genego_ros.evaluation.intervals import Estimate
 from genego_ros.evaluation.methods import Method, load_method
 from genego_ros.evaluation.metrics import SIZE, Measured, Ruler, summarise
@@ -71,8 +71,9 @@ def evaluate(
     loaded = {name: load_method(name, parameters) for name in methods}
     ruler = Ruler()
     ids = sorted(set().union(*splits.values()))
-    for id in tqdm(ids, "predicting", unit="sample", disable=None):
-        _predict(dataset, id, loaded, store, inputs, parameters)
+    with CaseMaker(inputs, parameters) as cases:
+        for id in tqdm(ids, "predicting", unit="sample", disable=None):
+            _predict(dataset, id, loaded, store, cases)
     truth, measured = _measure(ids, methods, store, ruler)
     place = {id: index for index, id in enumerate(ids)}
     return Results(
@@ -107,15 +108,14 @@ def _predict(
     id: SampleId,
     methods: Mapping[str, Method],
     store: Store,
-    inputs: Inputs,
-    parameters: Parameters,
+    cases: CaseMaker,
 ) -> None:
     """Makes what is missing of one sample."""
     missing = [name for name in methods if not store.has(name, id)]
     if not missing and store.has(TRUTH, id):
         return
     sample = dataset.sample(id)
-    case = make_case(sample, inputs, parameters)
+    case = cases.case(sample)
     pictures = {name: _checked(methods[name].predict(case), name, id) for name in missing}
     if case.observed is not None:
         store.write_observation(id, case.observed)

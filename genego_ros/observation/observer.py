@@ -80,6 +80,11 @@ class ExoObserver:
         ):
             part.parameters = parameters
 
+    def forget(self) -> None:
+        """Ends a stream: what comes next is observed as the first frame of another."""
+        self._hand_estimator.forget()
+        self._descriptions.forget()
+
     def close(self) -> None:
         """Gives back what the parts hold."""
         self._descriptions.close()
