@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     """
     parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
     methods = _names(args.methods, "--methods")
+    if args.limit < 0:
+        raise GenEgoError(f"--limit is {args.limit}: it must be 0, which is no limit, or more")
     dataset = open_dataset(args.dataset)
     splits = {name: spread(ids, args.limit) for name, ids in chosen_splits(args.dataset, dataset, args.splits).items()}
     store = Store(args.out, settings(args.dataset, args.inputs, parameters))
