@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+import torch
 
 from genego_ros.evaluation import intervals
 from genego_ros.evaluation.backbones import UnavailableError, load_inception, load_lpips
@@ -17,6 +18,7 @@ from genego_ros.evaluation.intervals import Estimate
 from genego_ros.evaluation.pixels import psnr, ssim
 from genego_ros.types import Array, ByteArray, Float64Array
 
+Batch = TypeVar("Batch")
 SIZE = 256
 """Pixels; pictures are squeezed to SIZE x SIZE before they are compared."""
 
@@ -86,7 +88,25 @@ class Ruler:
             self._inception = load_inception()
         except UnavailableError as reason:
             self.left_out["fid"] = str(reason)
-        self._threads = ThreadPoolExecutor(2, "pixels")
+
+    def measure_all(
+        self, batches: Iterable[Batch], load: Callable[[Batch], tuple[ByteArray, Mapping[str, ByteArray]]]
+    ) -> Iterator[tuple[Measured, dict[str, Measured]]]:
+        """Loads batches and measures them, in order; on all processors, a batch each, which waits for nobody.
+
+        A batch is summed up in one thread, so that a figure does not depend on how many there are.
+
+        Args:
+            load: gives what `measure` takes.
+        """
+        processors = torch.get_num_threads()
+        threads = ThreadPoolExecutor(processors, "ruler", torch.set_num_threads, (1,))
+        torch.set_num_threads(1)
+        try:
+            yield from threads.map(lambda batch: self.measure(*load(batch)), batches)
+        finally:
+            threads.shutdown(cancel_futures=True)
+            torch.set_num_threads(processors)
 
     def measure(self, truth: ByteArray, pictures: Mapping[str, ByteArray]) -> tuple[Measured, dict[str, Measured]]:
         """One batch: the truth's features, and each method's features and scores.
@@ -100,8 +120,8 @@ class Ruler:
         for method, batch in pictures.items():
             seen = self._eye(batch)
             scores = {
-                "psnr": np.array(list(self._threads.map(psnr, truth, batch))),
-                "ssim": np.array(list(self._threads.map(ssim, truth, batch))),
+                "psnr": np.array([psnr(*pair) for pair in zip(truth, batch, strict=True)]),
+                "ssim": np.array([ssim(*pair) for pair in zip(truth, batch, strict=True)]),
                 "pd_effnet": perceptual(seen_truth, seen),
             }
             if self._lpips is not None:

@@ -21,7 +21,7 @@ from genego_ros.geometry.squeeze import squeeze
 from genego_ros.parameters import Parameters
 from genego_ros.types import ByteArray
 
-_BATCH = 8
+_BATCH = 4
 """Pictures measured at a time; the network's features of more do not fit a processor's cache."""
 
 
@@ -133,14 +133,16 @@ def _measure(
     ids: Sequence[SampleId], methods: Sequence[str], store: Store, ruler: Ruler
 ) -> tuple[Measured, dict[str, Measured]]:
     """The truth's features and each method's features and scores, of all samples in order."""
+
+    def load(batch: Sequence[SampleId]) -> tuple[ByteArray, dict[str, ByteArray]]:
+        truth = np.stack([store.read(TRUTH, id) for id in batch])
+        return truth, {name: np.stack([store.read(name, id) for id in batch]) for name in methods}
+
+    batches = [ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH)]
     of_truth: list[Measured] = []
     of_methods: dict[str, list[Measured]] = {name: [] for name in methods}
     with tqdm(total=len(ids) * len(methods), desc="measuring", unit="image", disable=None) as progress:
-        for start in range(0, len(ids), _BATCH):
-            batch = ids[start : start + _BATCH]
-            truth = np.stack([store.read(TRUTH, id) for id in batch])
-            pictures = {name: np.stack([store.read(name, id) for id in batch]) for name in methods}
-            part, parts = ruler.measure(truth, pictures)
+        for batch, (part, parts) in zip(batches, ruler.measure_all(batches, load), strict=True):
             of_truth.append(part)
             for name in methods:
                 of_methods[name].append(parts[name])
