@@ -23,6 +23,8 @@ from genego_ros.data.splits import h2o_splits
 from genego_ros.errors import GenEgoError
 from genego_ros.evaluation import methods as method_table
 from genego_ros.evaluation.inputs import Case, CaseMaker
+from genego_ros.evaluation.methods import load_method
+from genego_ros.evaluation.metrics import Ruler
 from genego_ros.evaluation.run import evaluate, settings, spread
 from genego_ros.evaluation.store import TRUTH, Store
 from genego_ros.geometry.squeeze import squeeze
@@ -130,7 +132,7 @@ def test_everything_that_is_asked_for_is_written(dataset: Path, done: Path) -> N
     assert means["geometric"] > means["copy"] and means["geometric"] > means["splat"]
     text = (out / "table.md").read_text()
     assert text.count("lpips is left out") == text.count("fid is left out") == 1
-    assert "6 samples of 3 recordings" in text and "One recording says nothing of others" in text
+    assert "6 samples of 3 recordings" in text and "2 samples of one recording, which says nothing of others" in text
     assert f"| copy | {means['copy']:.2f} (" in text and f"| geometric | **{means['geometric']:.2f}** (" in text
     sheet = cv2.imread(str(out / "sheet.png"))
     assert sheet.shape[1] == 5 * 326 and sheet.shape[0] > 6 * 180  # a column a picture, a row a sample
@@ -259,7 +261,6 @@ class WrongShape:
         (["--splits", ","], "--splits names nothing"),
         (["--methods", "copy,cpoy"], "unknown method backend 'cpoy'; known: .*copy, .*genego, geometric, .*splat"),
         (["--methods", "copy,learned"], "there are no weights 'feet'"),
-        (["--methods", "copy,flat"], r"method 'flat' gave uint8 \(54, 96\) for subject1/h1/1/cam0/000000"),
         (["--methods", "genego", "reconstruction.backend:=sdd"], "unknown reconstruction backend 'sdd'"),
         (["depth.faar:=2"], "did you mean 'depth.far'"),
         (["sparse"], "'sparse' is not of the form name:=value"),
@@ -270,12 +271,20 @@ def test_what_is_wrong_is_said_and_nothing_is_predicted(
     options: list[str], said: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.setitem(method_table.METHODS, "learned", f"{__name__}:NeedsWeights")
-    monkeypatch.setitem(method_table.METHODS, "flat", f"{__name__}:WrongShape")
     assert run(dataset, tmp_path / "out", *options) == 1
     message = capsys.readouterr().err.splitlines()[-1]
     assert message.startswith("genego: ")
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(message)
+    assert not list((tmp_path / "out").rglob("*.*"))
+
+
+def test_what_is_no_picture_is_no_prediction(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setitem(method_table.METHODS, "flat", f"{__name__}:WrongShape")
+    assert run(dataset, tmp_path / "out", "--methods", "copy,flat") == 1
+    assert "method 'flat' gave uint8 (54, 96) for subject1/h1/1/cam0/000000" in capsys.readouterr().err
     assert not list((tmp_path / "out").rglob("*.png"))
 
 
@@ -290,7 +299,7 @@ def test_missing_folders_are_named(dataset: Path, tmp_path: Path, capsys) -> Non
     assert run(dataset, tmp_path / "file") == 1
     assert f"'{tmp_path}/file/settings.json' cannot be " in capsys.readouterr().err
     assert run(unsplit, tmp_path / "out", "--methods", "copy") == 0  # `all` needs no list
-    assert "One sample is no set" in capsys.readouterr().out
+    assert "One sample of one recording: no intervals" in capsys.readouterr().out
 
 
 def test_samples_without_anybody_count_and_are_counted(dataset: Path, tmp_path: Path, capsys) -> None:
@@ -327,7 +336,9 @@ def test_estimates_do_not_depend_on_what_came_before(tmp_path: Path) -> None:
     pictures = {}
     for name, chosen in (("all", Recorded.ids), ("last", Recorded.ids[-1:])):
         store = Store(tmp_path / name, {})
-        results = evaluate(Recorded(), {"all": chosen}, ["geometric"], store, "estimated", Parameters(), 0)
+        with CaseMaker("estimated", Parameters()) as cases:
+            methods = {"geometric": load_method("geometric", Parameters())}
+            results = evaluate(Recorded(), {"all": chosen}, methods, Ruler(), store, cases, 0)
         assert results.splits["all"].nobody_seen == 0
         pictures[name] = store.read("geometric", Recorded.ids[-1])
     assert pictures["all"].any()

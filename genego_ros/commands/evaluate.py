@@ -12,8 +12,9 @@ from genego_ros.data.sample import Dataset
 from genego_ros.data.sample_ids import SampleIds
 from genego_ros.data.splits import ALL, FILE, Splits
 from genego_ros.errors import GenEgoError
-from genego_ros.evaluation.inputs import INPUTS
-from genego_ros.evaluation.methods import METHODS
+from genego_ros.evaluation.inputs import INPUTS, CaseMaker
+from genego_ros.evaluation.methods import METHODS, load_method
+from genego_ros.evaluation.metrics import Ruler
 from genego_ros.evaluation.report import write_report
 from genego_ros.evaluation.run import evaluate, settings, spread
 from genego_ros.evaluation.store import Store
@@ -46,15 +47,18 @@ def run(args: argparse.Namespace) -> int:
         GenEgoError: see `evaluate`; an unknown or empty split, no such data set.
     """
     parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
-    methods = _names(args.methods, "--methods")
     if args.limit < 0:
         raise GenEgoError(f"--limit is {args.limit}: it must be 0, which is no limit, or more")
     dataset = open_dataset(args.dataset)
     splits = {name: spread(ids, args.limit) for name, ids in chosen_splits(args.dataset, dataset, args.splits).items()}
+    methods = {name: load_method(name, parameters) for name in _names(args.methods, "--methods")}
+    ruler = Ruler()
+    # Last, when nothing else can be wrong: what is refused leaves no folder behind.
     store = Store(args.out, settings(args.dataset, args.inputs, parameters))
-    results = evaluate(dataset, splits, methods, store, args.inputs, parameters, args.seed)
+    with CaseMaker(args.inputs, parameters) as cases:
+        results = evaluate(dataset, splits, methods, ruler, store, cases, args.seed)
     command = "./genego " + shlex.join(sys.argv[1:])
-    print(write_report(results, dataset, methods, store, command))
+    print(write_report(results, dataset, store, command))
     print(f"written to {args.out}")
     return 0
 

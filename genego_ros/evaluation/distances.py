@@ -28,7 +28,8 @@ def frechet(truth: Float64Array, pictures: Float64Array, counts: Array | None = 
     weights = np.ones(len(truth)) if counts is None else np.asarray(counts, np.float64)
     (mean_1, root_1), (mean_2, root_2) = (_moments(features, weights) for features in (truth, pictures))
     variances = np.square(root_1).sum() + np.square(root_2).sum()
-    return float(np.square(mean_1 - mean_2).sum() + variances - 2 * svdvals(root_1 @ root_2.T).sum())
+    distance = np.square(mean_1 - mean_2).sum() + variances - 2 * svdvals(root_1 @ root_2.T).sum()
+    return max(0.0, float(distance))  # rounding alone takes it below
 
 
 def _moments(features: Float64Array, weights: Float64Array) -> tuple[Float64Array, Float64Array]:

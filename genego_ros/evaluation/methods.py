@@ -28,7 +28,8 @@ class Method(Protocol):
 
 
 def load_method(name: str, parameters: Parameters) -> Method:
-    """
+    """The method of that name.
+
     Raises:
         GenEgoError: no such method, or its weights or packages are missing.
     """

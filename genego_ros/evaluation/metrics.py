@@ -71,8 +71,10 @@ class Measured:
 
 
 class Ruler:
-    """Raises:
-    GenEgoError: EfficientNet-Lite0 is not installed.
+    """Every measure that can be had on this machine.
+
+    Raises:
+        GenEgoError: EfficientNet-Lite0 is not installed, or a file of LPIPS or FID is not what its name says.
     """
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ features. Distances between sets (fd_effnet, FID) shrink as the number of sample
 compare them within a split only. Best in bold."""
 
 
-def write_report(results: Results, dataset: Dataset, methods: Sequence[str], store: Store, command: str) -> str:
+def write_report(results: Results, dataset: Dataset, store: Store, command: str) -> str:
     """Writes the four files into the store's folder, and returns the text of table.md.
 
     Raises:
@@ -34,7 +34,7 @@ def write_report(results: Results, dataset: Dataset, methods: Sequence[str], sto
     """
     text = markdown(results, command)
     write_whole(store.folder / "scores.jsonl", "".join(_score_lines(results, store)).encode())
-    write_whole(store.folder / "sheet.png", _png(sheet(results, dataset, methods, store)))
+    write_whole(store.folder / "sheet.png", _png(sheet(results, dataset, store)))
     write_whole(store.folder / "table.md", text.encode())
     write_whole(store.folder / "table.json", (json.dumps(as_json(results), indent=1) + "\n").encode())
     return text
@@ -67,10 +67,10 @@ def markdown(results: Results, command: str) -> str:
 
 def _what_it_holds(split: SplitResult) -> str:
     text = f"{len(split.ids)} samples of {split.recordings} recordings."
-    if split.recordings == 1:
-        text += " One recording says nothing of others: no intervals."
     if len(split.ids) == 1:
-        text += " One sample is no set: no distances between sets."
+        text = "One sample of one recording: no intervals, and no distances between sets."
+    elif split.recordings == 1:
+        text = f"{len(split.ids)} samples of one recording, which says nothing of others: no intervals."
     if split.nobody_seen is not None:
         text += f" In {split.nobody_seen} of them stage 1 found nobody to look through; they count like any other."
     return text
@@ -109,8 +109,9 @@ def _score_lines(results: Results, store: Store) -> Iterator[str]:
                 yield json.dumps({**said, **{metric: values[row] for metric, values in scores.items()}}) + "\n"
 
 
-def sheet(results: Results, dataset: Dataset, methods: Sequence[str], store: Store) -> ByteArray:
+def sheet(results: Results, dataset: Dataset, store: Store) -> ByteArray:
     """Some samples of all splits, evenly spread: the third-person view, each method's picture, the true one."""
+    methods = list(next(iter(results.splits.values())).table)
     ids = sorted(set().union(*(split.ids for split in results.splits.values())))
     rows = [_row(dataset, id, methods, store) for id in spread(ids, _ROWS)]
     return contact_sheet(["third person", *methods, TRUTH], rows)

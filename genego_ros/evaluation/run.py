@@ -14,7 +14,7 @@ from genego_ros.data.sample import Dataset, SampleId
 from genego_ros.errors import GenEgoError
 from genego_ros.evaluation.inputs import CaseMaker, Inputs
 from genego_ros.evaluation.intervals import Estimate
-from genego_ros.evaluation.methods import Method, load_method
+from genego_ros.evaluation.methods import Method
 from genego_ros.evaluation.metrics import SIZE, Measured, Ruler, summarise
 from genego_ros.evaluation.store import TRUTH, Store
 from genego_ros.geometry.squeeze import squeeze
@@ -53,10 +53,10 @@ class Results:
 def evaluate(
     dataset: Dataset,
     splits: Mapping[str, Sequence[SampleId]],
-    methods: Sequence[str],
+    methods: Mapping[str, Method],
+    ruler: Ruler,
     store: Store,
-    inputs: Inputs,
-    parameters: Parameters,
+    cases: CaseMaker,
     seed: int,
 ) -> Results:
     """Predicts what `store` lacks, and measures `methods` on every split.
@@ -65,16 +65,13 @@ def evaluate(
         seed: of the bootstrap.
 
     Raises:
-        GenEgoError: a method or its weights are missing, a sample or a prediction is missing or damaged, the disk
-            is full. What was predicted until then is kept.
+        GenEgoError: a sample or a prediction is missing or damaged, weights are missing, the disk is full. What was
+            predicted until then is kept.
     """
-    loaded = {name: load_method(name, parameters) for name in methods}
-    ruler = Ruler()
     ids = sorted(set().union(*splits.values()))
-    with CaseMaker(inputs, parameters) as cases:
-        for id in tqdm(ids, "predicting", unit="sample", disable=None):
-            _predict(dataset, id, loaded, store, cases)
-    truth, measured = _measure(ids, methods, store, ruler)
+    for id in tqdm(ids, "predicting", unit="sample", disable=None):
+        _predict(dataset, id, methods, store, cases)
+    truth, measured = _measure(ids, list(methods), store, ruler)
     place = {id: index for index, id in enumerate(ids)}
     return Results(
         {

@@ -26,7 +26,8 @@ TRUTH = "truth"
 
 
 class Store:
-    """
+    """Keeps predictions and what is known of their making.
+
     Args:
         folder: made where it is missing.
         settings: all that predictions depend on, beside the method and the sample; what JSON can hold.
@@ -60,7 +61,8 @@ class Store:
         return self.path(method, id).is_file()
 
     def write(self, method: str, id: SampleId, picture: ByteArray) -> None:
-        """
+        """Keeps uint8 (SIZE, SIZE, 3), RGB.
+
         Raises:
             GenEgoError: it cannot be written; nothing of it is left.
         """
