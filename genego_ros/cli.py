@@ -23,6 +23,8 @@ COMMANDS = {
     "evaluate": ("genego_ros.commands.evaluate", "measure methods on recordings with a true first-person view"),
     "play": ("genego_ros.ros.play", "publish a bag, a video, a photo or a folder of pictures"),
     "record": ("genego_ros.ros.record", "write topics into a bag"),
+    "splits": ("genego_ros.commands.splits", "write down which samples of a data set train and which test"),
+    "show": ("genego_ros.commands.show", "draw samples of a data set or a bag: frames, hands, depth, reprojection"),
     "doctor": ("genego_ros.ros.doctor", "what is installed and running, what is wrong, and the cure"),
     "parameters": ("genego_ros.commands.parameters", "list every parameter"),
     "weights": ("genego_ros.commands.weights", "install, list or verify the weights of models"),
