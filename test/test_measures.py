@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 
@@ -16,11 +17,20 @@ from genego_ros import weights
 from genego_ros.evaluation import intervals
 from genego_ros.evaluation.distances import KernelDistance, frechet
 from genego_ros.evaluation.features import Eye, perceptual
-from genego_ros.evaluation.metrics import METRICS, Measured, summarise
+from genego_ros.evaluation.metrics import METRICS, Measured, Ruler, summarise
 from genego_ros.evaluation.pixels import PSNR_CEILING, psnr, ssim
 
 WEIGHT = weights.manifest()["efficientnet_lite0"]
 needs_weights = pytest.mark.skipif(not WEIGHT.path.is_file(), reason=f"{WEIGHT.path} is missing: {WEIGHT.cure}")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small pictures are measured sooner by one than by several that wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def loaded(name: str) -> ModuleType:
@@ -211,7 +221,7 @@ def test_features_and_perceptual_distance_over_the_package() -> None:
 @needs_weights
 def test_worse_pictures_score_worse_in_every_measure() -> None:
     eye = Eye()
-    truth = pictures(12)
+    truth = pictures(12, size=64)
     seen = eye(truth)
     of_truth = Measured({}, {"effnet": seen.pooled})
     tables = []
@@ -230,6 +240,30 @@ def test_worse_pictures_score_worse_in_every_measure() -> None:
         found = [table[metric].mean for table in tables]
         assert sorted(found, reverse=METRICS[metric].higher_is_better) == found, metric
         assert all(table[metric].low <= table[metric].mean <= table[metric].high for table in tables), metric
+
+
+@needs_weights
+def test_figures_do_not_depend_on_the_number_of_processors() -> None:
+    truth = pictures(6, size=64)
+    made = {"noisy": spoiled(truth, 30), "black": np.zeros_like(truth)}
+    ruler = Ruler()
+
+    def load(start: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        rows = slice(start, start + 2)
+        return truth[rows], {name: batch[rows] for name, batch in made.items()}
+
+    found = []
+    for processors in (1, 2, 3):
+        torch.set_num_threads(processors)
+        parts = [of_methods["noisy"] for _, of_methods in ruler.measure_all((0, 2, 4), load)]
+        assert torch.get_num_threads() == processors
+        found.append(Measured.joined(parts))
+    expected = [psnr(a, b) for a, b in zip(truth, made["noisy"], strict=True)]
+    assert found[0].scores["psnr"].tolist() == expected  # in order
+    for other in found[1:]:
+        np.testing.assert_array_equal(other.features["effnet"], found[0].features["effnet"])
+        for name, scores in found[0].scores.items():
+            np.testing.assert_array_equal(other.scores[name], scores)
 
 
 # --- intervals -------------------------------------------------------------------------------------
