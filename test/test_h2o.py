@@ -92,6 +92,13 @@ def test_further_cameras_follow_the_one_asked_for(tree: tuple[Path, MockScene]) 
     assert sample.exo[0].frame.camera.fx != sample.exo[1].frame.camera.fx
 
 
+def test_a_camera_that_is_not_asked_for_may_be_in_parts(copy: Path) -> None:
+    shutil.rmtree(copy / REAL / "cam1/depth")
+    assert H2O(copy, cameras=("cam2",)).sample(SAMPLE).id == SAMPLE
+    with pytest.raises(GenEgoError, match=r"cam1/depth: missing"):
+        H2O(copy)
+
+
 def test_a_rendered_recording_brings_its_own_names(tmp_path: Path) -> None:
     write_h2o(
         tmp_path, [RENDERED], frames=[7, 9], cameras=("cam1", "cam4"), rendered=True, rate_hz=20.0, head="cropped"

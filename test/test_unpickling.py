@@ -188,6 +188,9 @@ def hostile(mark: Path) -> dict[str, bytes]:
         "INST": b"(S'" + command.encode() + b"'\nios\nsystem\n.",
         "OBJ": b"\x80\x02(cos\nsystem\nX\x01\x00\x00\x00ao.",
         "something outside": b"Pdata\n.",
+        "a change of a function": b"\x80\x02c_codecs\nencode\nN}X\x0c\x00\x00\x00__defaults__)s\x86b.",
+        "a change of a type": b"\x80\x02ctorch\nFloatStorage\n}X\x05\x00\x00\x00dtypeX\x04\x00\x00\x00loadsb.",
+        "a change of a class": b"\x80\x02cnumpy\ndtype\n}X\x04\x00\x00\x00thawK\x01sb.",
     }
 
 
@@ -211,6 +214,7 @@ def test_nothing_that_a_pickle_names_is_run(
         assert stand_ins
     assert not mark.exists()
     assert dict(copyreg._extension_registry) == registered  # type: ignore[attr-defined]
+    assert loads(pickle.dumps(b"\xff", 2), "-") == b"\xff" and loads(saved(torch.ones(2), True), "-").tolist() == [1, 1]
     assert not {module for module in set(sys.modules) - imported if "genego" in module}
 
 

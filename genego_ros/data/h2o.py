@@ -230,8 +230,11 @@ def _recordings_in(root: Path) -> list[str]:
 
 
 def _folders(path: Path) -> list[str]:
-    with os.scandir(path) as entries:
-        names = [entry.name for entry in entries if entry.is_dir()]
+    try:
+        with os.scandir(path) as entries:
+            names = [entry.name for entry in entries if entry.is_dir()]
+    except OSError as error:
+        raise GenEgoError(f"{path}: cannot be read ({error.strerror}); check its permissions and the disk") from error
     return sorted(name for name in names if not name.startswith(".") and ".partial" not in name)
 
 
@@ -248,6 +251,8 @@ def _list_recording(path: Path, cameras: Sequence[str] | None) -> tuple[_Recordi
         if camera not in there:
             raise GenEgoError(f"{path / camera}: missing; copy this camera, or leave the recording out")
         folders[camera] = frozenset(_folders(path / camera))
+        if camera not in (EGO_CAMERA, *exo):
+            continue  # one that was not asked for may be in parts
         if missing := [name for name in _REQUIRED if name not in folders[camera]]:
             raise GenEgoError(f"{path / camera / missing[0]}: missing; copy this folder, or leave the recording out")
     frames = _frames(path / EGO_CAMERA / "rgb")

@@ -196,7 +196,7 @@ class _Storage(_Record):
         import torch
 
         if self._flat is None:
-            dtype = getattr(torch, self.dtype)
+            dtype = _torch_dtype(self.dtype)
             size = self.count * dtype.itemsize
             data = self.data(size) if self.data else b""
             if len(data) != size:
@@ -214,7 +214,7 @@ class _Tensor(_Record):
             raise _RefusedError("holds a tensor without storage")
         flat = storage.thaw(thaw)
         if len(self.args) > 6 and isinstance(self.args[6], _TorchType):  # v3: the storage is bytes of any type
-            flat = flat.view(self.args[6].thaw(thaw))
+            flat = flat.view(_torch_dtype(self.args[6].dtype))
         size, stride, offset = _sizes(size), _sizes(stride), _sizes((offset,))[0]
         last = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True))
         if all(size) and last >= len(flat):
@@ -227,18 +227,35 @@ class _Parameter(_Record):
         return thaw(self.args[0])
 
 
-class _TorchType(_Record):
-    def thaw(self, thaw: _Thaw) -> Any:
-        import torch
+class _Fixed:
+    """Something of the table itself, which all pickles share: none may change it."""
 
-        return getattr(torch, self.args[0])
+    def __setstate__(self, state: Any) -> None:
+        raise _RefusedError("changes what it names")
 
 
-class _StorageType:
+class _StorageType(_Fixed):
     """torch.FloatStorage and its kin, as a persistent id names them."""
 
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
+
+
+class _TorchType(_Fixed):
+    """torch.float32 and its kin."""
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+
+
+class _Call(_Fixed):
+    """A function of ours, in the place of one that a pickle calls."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self._function(*args)
 
 
 def _sizes(values: Any) -> tuple[int, ...]:
@@ -283,6 +300,8 @@ class _Thaw:
             thawed = type(frozen)(map(self, frozen))
         elif isinstance(frozen, _Record):
             thawed = frozen.thaw(self)
+        elif isinstance(frozen, _TorchType):
+            thawed = _torch_dtype(frozen.dtype)
         elif isinstance(frozen, StandIn):
             thawed = self._done[id(frozen)] = frozen
             frozen.__dict__.update({key: self(value) for key, value in frozen.__dict__.items()})
@@ -336,7 +355,7 @@ def _tensor_of_type(rebuild: Any, kind: Any, args: Any, state: Any) -> _Tensor:
 
 
 _NAMES: dict[str, Any] = {
-    **{f"numpy.{core}.multiarray._reconstruct": _reconstruct_array for core in ("core", "_core")},
+    **{f"numpy.{core}.multiarray._reconstruct": _Call(_reconstruct_array) for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray.scalar": _NumpyScalar for core in ("core", "_core")},
     **{f"numpy.{core}.numeric._frombuffer": _NumpyArray for core in ("core", "_core")},
     "numpy.ndarray": _NumpyArray,
@@ -344,9 +363,9 @@ _NAMES: dict[str, Any] = {
     **{f"scipy.sparse.{module}.{kind}": _Sparse for module in ("csc", "_csc") for kind in ("csc_matrix", "csc_array")},
     "chumpy.ch.Ch": _Chumpy,
     "chumpy.reordering.Select": _Chumpy,
-    "copyreg._reconstructor": _reconstruct_object,
-    "_codecs.encode": _encode,
-    "builtins.bytes": _no_bytes,
+    "copyreg._reconstructor": _Call(_reconstruct_object),
+    "_codecs.encode": _Call(_encode),
+    "builtins.bytes": _Call(_no_bytes),
     "builtins.object": object,
     "builtins.set": set,
     "builtins.frozenset": frozenset,
@@ -355,8 +374,8 @@ _NAMES: dict[str, Any] = {
     "torch._utils._rebuild_tensor_v2": _Tensor,
     "torch._utils._rebuild_tensor_v3": _Tensor,
     "torch._utils._rebuild_parameter": _Parameter,
-    "torch._tensor._rebuild_from_type_v2": _tensor_of_type,
-    "torch.storage._load_from_bytes": _load_storage,
+    "torch._tensor._rebuild_from_type_v2": _Call(_tensor_of_type),
+    "torch.storage._load_from_bytes": _Call(_load_storage),
     "torch.Size": tuple,
     "torch.Tensor": _Tensor,
     "torch.nn.parameter.Parameter": _Tensor,
@@ -407,14 +426,14 @@ def _read_plain(file: BinaryIO, stand_ins: bool) -> Any:
         found = storages[key]
         if count != found.count:
             raise _RefusedError(f"promises {found.count} numbers and holds {count}")
-        found.data = io.BytesIO(file.read(count * _item_size(found.dtype))).read
+        found.data = io.BytesIO(file.read(count * _torch_dtype(found.dtype).itemsize)).read
     return frozen
 
 
-def _item_size(dtype: str) -> int:
+def _torch_dtype(name: str) -> Any:
     import torch
 
-    return int(getattr(torch, dtype).itemsize)
+    return getattr(torch, name)
 
 
 def _read_zip(data: bytes, stand_ins: bool) -> Any:
