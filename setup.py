@@ -47,8 +47,14 @@ EXTRAS = {
         "tensorboard>=2.17",
         "torchmetrics>=1.4",
     ],
+    # LPIPS and FID. torchvision must be built for the same torch: take it from where torch came from.
+    "measure": ["lpips>=0.1.4", "torch-fidelity>=0.4", "torchmetrics>=1.4", "torchvision"],
     "view": ["rerun-sdk>=0.20"],
-    "dev": ["pytest>=8", "hypothesis>=6.100", "ruff", "mypy", "types-PyYAML", "types-tqdm"],
+    # The last three are what measures are tested against.
+    "dev": [
+        *["pytest>=8", "hypothesis>=6.100", "ruff", "mypy", "types-PyYAML", "types-tqdm"],
+        *["scikit-image>=0.22", "torchmetrics>=1.4", "efficientnet-lite-pytorch==0.1.0"],
+    ],
 }
 
 if __name__ == "__main__":

@@ -194,3 +194,12 @@ def test_close_waits_for_the_text_that_is_being_written_and_leaves_no_thread() -
     stream.close()
     assert describer.described == [1, 2]
     assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("description")]
+
+
+def test_a_forgotten_stream_waits_for_its_own_text_again() -> None:
+    describer = ByStamp()
+    stream = DescriptionStream(describer, rate_hz=0.01)
+    assert stream.offer(frame_at(1), ()) == stream.offer(frame_at(2), ()) == "frame 1"
+    stream.forget()
+    assert stream.offer(frame_at(3), ()) == "frame 3"
+    stream.close()

@@ -147,3 +147,18 @@ def test_an_empty_scene_has_no_hands_and_a_recording_may_start_over(estimator: H
     assert len(estimator.estimate(FRAMES[0])) == 2
     assert len(estimator.estimate(replace(FRAMES[0], stamp_ns=5))) == 2
     assert estimator.estimate(blank) == ()
+
+
+def test_a_forgotten_stream_leaves_no_trace(estimator: HandEstimator) -> None:
+    """Far apart frames: a track that went on would start from where the hands no longer are."""
+    later = sample(12)[-1]
+    fresh = estimator.estimate(later)
+    for _ in range(3):
+        estimator.estimate(FRAMES[0])
+    followed = estimator.estimate(later)
+    estimator.forget()
+    forgotten = estimator.estimate(later)
+    assert [hand.side for hand in fresh] == [hand.side for hand in forgotten] == ["left", "right"]
+    for before, after in zip(fresh, forgotten, strict=True):
+        np.testing.assert_array_equal(before.keypoints, after.keypoints)
+    assert any((before.keypoints != after.keypoints).any() for before, after in zip(fresh, followed, strict=True))

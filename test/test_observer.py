@@ -205,3 +205,18 @@ def test_what_cannot_work_is_said_when_it_is_made() -> None:
         GenEgo({"reconstruction.backend": "magic"})
     with pytest.raises(GenEgoError, match="device is 'gpu'"):
         GenEgo({"device": "gpu"})
+
+
+def test_a_camera_of_its_own_takes_the_place_of_the_parameters(genego: GenEgo) -> None:
+    """The same hands and X, seen by another lens off centre."""
+    camera = Camera(200, 120, 90.0, 95.0, 80.0, 70.0)
+    genego.observer.forget()
+    plain = genego.observer.observe(sample(1)[0])
+    genego.observer.forget()
+    other = genego.observer.observe(sample(1)[0], camera)
+    assert other.ego_camera == camera and other.sparse.rgb.shape == (120, 200, 3)
+    np.testing.assert_array_equal(other.viewpoint.T_ego_exo, plain.viewpoint.T_ego_exo)
+    for one, two in zip(plain.hands_ego, other.hands_ego, strict=True):
+        np.testing.assert_array_equal(one.keypoints, two.keypoints)
+        pixels = two.keypoints @ camera.matrix.T
+        np.testing.assert_allclose(two.keypoints_2d, pixels[:, :2] / pixels[:, 2:], rtol=1e-4)
