@@ -404,9 +404,9 @@ def first_guess(rig: HandRig, grip: Grip) -> Float64Array:
 def hand_spheres(rig: HandRig, grasp: Grasp) -> Float64Array:
     """float64 (K, 4): middles and radii of small spheres along the skin of a hand that holds, object frame."""
     vertices, _ = rig.pose(grasp.angles)
-    chosen = _spread_out(rig.vertices.astype(np.float64), 140)
+    chosen = _spread_out(rig.vertices.astype(np.float64), 160)
     points = rigid.apply(grasp.T_object_wrist, vertices[chosen].astype(np.float64))
-    return np.concatenate([points, np.full((len(points), 1), 5 * MILLIMETRE)], axis=1)
+    return np.concatenate([points, np.full((len(points), 1), 7 * MILLIMETRE)], axis=1)
 
 
 def _badness(grasp: Grasp) -> float:

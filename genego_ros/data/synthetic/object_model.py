@@ -53,6 +53,10 @@ class Grip:
             self, centre=turn.apply(self.centre), approach=turn.apply(self.approach), thumb=turn.apply(self.thumb)
         )
 
+    def tilted(self, angle: float) -> Grip:
+        """The grip with the hand swung by radians about its thumb's axis through the grip's middle."""
+        return replace(self, approach=Rotation.from_rotvec(angle * self.thumb).apply(self.approach))
+
     def moved(self, shift: Float64Array) -> Grip:
         return replace(self, centre=self.centre + shift)
 
@@ -122,7 +126,10 @@ def opposed(
     along = approach / np.linalg.norm(approach)
     across = across - (across @ along) * along
     thumb = np.cross(across / np.linalg.norm(across), along)
-    return [Grip(kind, centre, along, sign * thumb, width, sides=(side,), **more) for side, sign in zip(SIDES, (-1, 1), strict=True)]
+    return [
+        Grip(kind, centre, along, sign * thumb, width, sides=(side,), **more)
+        for side, sign in zip(SIDES, (-1, 1), strict=True)
+    ]
 
 
 @dataclass
