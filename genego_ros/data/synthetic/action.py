@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import gaussian_filter1d
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from genego_ros.data.synthetic.grasp import Grasp
+from genego_ros.data.synthetic.grasp import Grasp, vertex_normals
 from genego_ros.data.synthetic.motion import Poses
 from genego_ros.data.synthetic.object_model import ObjectModel
 from genego_ros.data.synthetic.play import OBJECT, Hold, Person, Play
@@ -27,6 +28,8 @@ VERBS = (
 )  # fmt: skip
 """H2O's; the index is the label."""
 TRIES = 4
+HELP = 0.75
+"""How often the other hand helps where it can."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def script(
         fault = faults(action, person, model, table_height)
         if fault < least:
             best, least = action, fault
-        if fault == 0.0:
+        if fault < 1e-3:
             break
     assert best is not None
     return best
@@ -131,8 +134,7 @@ def _lift(play: Play, hand: int, start: Float64Array, lifted: float, verb: str) 
     rng, other = play.rng, 1 - hand
     poses = play.easy(_around(play, hand, start[:3, :3], 60), 12)
     opens = verb == "open" and play.lid is not None
-    helps = rng.random() < 0.6
-    found = play.find(other, poses, part=int(opens)) if opens or helps else None
+    found = play.find(other, poses, part=int(opens)) if opens or rng.random() < HELP else None
     pose = poses[0] if found is None else found[1]
     t = play.carry(lifted, rng.uniform(0.75, 1.05), pose)
     if found is None:
@@ -141,6 +143,8 @@ def _lift(play: Play, hand: int, start: Float64Array, lifted: float, verb: str) 
         t = _use(play, hand, pose, t, verb)
     elif opens:
         t = _open(play, hand, found[0], pose, t)
+    elif verb == "read" and play.model.face[2] > 0.5:
+        t = _read_flat(play, hand, found[0], pose, t)
     else:
         t = _join(play, other, found[0], t)
         if verb == "background" and rng.random() < 0.6:
@@ -153,6 +157,18 @@ def _lift(play: Play, hand: int, start: Float64Array, lifted: float, verb: str) 
             t = _use(play, hand, pose, t, verb)
             t = play.leave(other, t)
     return _put_back(play, hand, start, lifted, t)
+
+
+def _read_flat(play: Play, hand: int, grasp: Grasp, pose: Float64Array, t: float) -> float:
+    """What was taken from above is held by its edge to be read: the hand on its face gives it to the other one and
+    takes it back; returns then."""
+    other = 1 - hand
+    own = play.taken[hand][0]
+    t = play.leave(hand, _join(play, other, grasp, t) + 0.1)
+    t = _use(play, other, pose, t, "read")
+    t = play.carry(t, 0.8, pose) + 0.2
+    t = play.take(hand, own, t - 0.3, play.rng.uniform(0.8, 1.0)) + 0.1
+    return play.leave(other, t)
 
 
 def _put_back(play: Play, hand: int, start: Float64Array, lifted: float, t: float) -> float:
@@ -365,9 +381,19 @@ def faults(action: Action, person: Person, model: ObjectModel, table_height: flo
             fault += max(0.0, table_height - 0.003 - float(skins[hand][:, 2].min()))
             reach = np.linalg.norm(action.wrists[n, hand, :3, 3] - person.shoulders[hand])
             fault += max(0.0, float(reach) - person.arm)
-        gap = np.linalg.norm(skins[0][::8, None] - skins[1][None, ::8], axis=-1).min()
-        fault += max(0.0, 0.003 - float(gap))
+        fault += max(0.0, _overlap(skins[0], skins[1], person.rigs[1].faces.astype(np.int64)) - 0.003)
         for part, T in zip(model.parts, action.T_world_parts[n], strict=True):
             inside = part.distance(rigid.apply(rigid.invert(T), np.concatenate(skins)))
             fault += max(0.0, -0.01 - float(inside.min()))
     return fault
+
+
+def _overlap(points: Float64Array, skin: Float64Array, faces: IndexArray) -> float:
+    """How deep the deepest of `points` (N, 3) is under a skin, metres, from the nearest vertex' tangent plane."""
+    distance, nearest = cKDTree(skin).query(points, distance_upper_bound=0.02)
+    close = np.isfinite(distance)
+    if not close.any():
+        return 0.0
+    normals = vertex_normals(skin, faces)[nearest[close]]
+    depth = -np.einsum("ni,ni->n", points[close] - skin[nearest[close]], normals)
+    return float(depth.max())

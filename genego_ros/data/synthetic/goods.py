@@ -12,7 +12,7 @@ from genego_ros.data.synthetic.object_model import Grip, Made, opposed
 from genego_ros.data.synthetic.scene import Material
 from genego_ros.data.synthetic.vessels import STEEL, Looks, X, Y, Z, at, plain, point, profile
 from genego_ros.geometry import rigid
-from genego_ros.types import SIDES, ByteArray, Float64Array
+from genego_ros.types import ByteArray, Float64Array
 
 
 def _block(
@@ -40,6 +40,15 @@ def _across_top(width: float, z: float, part: int = 0) -> list[Grip]:
     return [Grip("span" if width > 0.05 else "pinch", point(0, 0, z), -Z, s * X, width, part=part) for s in (-1, 1)]
 
 
+def _edges(width: float, depth: float, height: float) -> list[Grip]:
+    """A flat thing off the table by one of its edges, the thumb on top."""
+    grips = []
+    for out, half in ((X, width / 2), (-X, width / 2), (Y, depth / 2), (-Y, depth / 2)):
+        middle = (half - min(0.02, 0.3 * half)) * out + 0.5 * height * Z
+        grips += opposed("pinch", middle, -out, -Z, height, table=False)
+    return grips
+
+
 def book(rng: Generator) -> Made:
     width, depth, height = rng.uniform(0.11, 0.135), rng.uniform(0.17, 0.21), rng.uniform(0.022, 0.036)
     color = labels.paint(rng)
@@ -64,10 +73,7 @@ def book(rng: Generator) -> Made:
     )
     distance = shapes.placed(shapes.extruded_distance(cover, height, 0.001), at(0, 0, height / 2))
     grips = [Grip("span", point(0, -s * 0.02, height / 2), -Z, s * Y, width) for s in (-1, 1)]
-    grips += [
-        Grip("pinch", point(s * (width / 2 - 0.02), -0.02, height / 2), -s * X, Y, height, table=False, sides=(side,))
-        for s, side in zip((-1, 1), SIDES, strict=True)
-    ]
+    grips += _edges(width, depth, height)
     return Made(color.name, surfaces, distance, grips, ("read", "read"), face=(0.0, 0.0, 1.0))
 
 
@@ -216,10 +222,7 @@ def smartphone(rng: Generator) -> Made:
     distance = shapes.placed(shapes.extruded_distance(outline, height, 0.0022), at(0, 0, height / 2))
     grips = [Grip("span", point(0, -0.3 * s * 0.05, height / 2), -Z, s * Y, width) for s in (-1, 1)]
     grips += [Grip("pinch", point(0, -0.02 * s, height / 2), -Z, s * Y, width) for s in (-1, 1)]
-    grips += [
-        Grip("pinch", point(s * (width / 2 - 0.012), -0.02, height / 2), -s * X, Y, height, table=False, sides=(side,))
-        for s, side in zip((-1, 1), SIDES, strict=True)
-    ]
+    grips += _edges(width, depth, height)
     return Made(color.name, surfaces, distance, grips, ("read", "read"), face=(0.0, 0.0, 1.0))
 
 

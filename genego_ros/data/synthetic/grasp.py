@@ -111,7 +111,7 @@ class _Skin:
     @classmethod
     def of(cls, rig: HandRig) -> _Skin:
         vertices, weights = rig.vertices.astype(np.float64), rig.skin_weights.astype(np.float64)
-        normals = _vertex_normals(vertices, rig.faces.astype(np.int64))
+        normals = vertex_normals(vertices, rig.faces.astype(np.int64))
         chosen = _spread_out(vertices, SKIN_POINTS)
         bends = rig.axes[[2, 3, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19]]
         pads, ends = np.empty((5, 3), np.int32), []
@@ -151,7 +151,8 @@ class _Skin:
         )
 
 
-def _vertex_normals(vertices: Float64Array, faces: IndexArray) -> Float64Array:
+def vertex_normals(vertices: Float64Array, faces: IndexArray) -> Float64Array:
+    """Unit normals (V, 3) of a mesh, the area-weighted mean of the triangles around each vertex."""
     corners = vertices[faces]
     area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = np.zeros_like(vertices)

@@ -20,9 +20,9 @@ from genego_ros.types import SIDES, Float64Array
 
 RELAXED = np.array([0.1, 0.3, 0.15, 0.2] + [0.0, 0.3, 0.4, 0.25] + [0.0, 0.36, 0.45, 0.3] * 2 + [0.0, 0.4, 0.5, 0.3])
 """Angles (20,) of a hand that does nothing."""
-EASY = 2.5
+EASY = 3.0
 """Discomfort up to which an arm takes hold of something."""
-SLANT = 0.4
+SLANTS = (-0.7, -0.35, 0.0, 0.35, 0.7)
 """Radians by which a grip may be slanted for the arm's comfort."""
 OBJECT = -1
 """Where eyes are that are on the object and not on a hand (0, 1)."""
@@ -171,7 +171,7 @@ class Play:
                 self.guesses[hand, index] = grasping.first_guess(self.person.rigs[hand], grip)
             for variant, T_variant in _variants(grip):
                 costs = self.person.discomfort(hand, poses @ T_variant @ self.guesses[hand, index])
-                offers += [(float(cost), k, variant) for k, cost in enumerate(costs) if cost < EASY]
+                offers += [(float(cost), k, variant) for k, cost in enumerate(costs) if cost < 1.5 * EASY]
         # Another choice in every recording among those that are easy.
         order = np.argsort([cost + self.rng.exponential(0.4) for cost, _, _ in offers], kind="stable")
         return [offers[k] for k in order]
@@ -188,7 +188,7 @@ class Play:
         blocked = np.concatenate(others) if others else None
         for _, k, grip in self.offers(hand, poses, part, on_table)[:tries]:
             grasp = grasping.find_grasp(self.person.rigs[hand], self.model, grip, self.rng, blocked)
-            easy = self.person.discomfort(hand, poses[k : k + 1] @ grasp.T_object_wrist)[0] < 1.5 * EASY
+            easy = self.person.discomfort(hand, poses[k : k + 1] @ grasp.T_object_wrist)[0] < EASY
             if grasp.holds and easy:
                 return grasp, poses[k]
         return None
@@ -262,7 +262,7 @@ def _variants(grip: Grip) -> list[tuple[Grip, Float64Array]]:
     variants = []
     for yaw in np.arange(0, 2 * np.pi, np.pi / 9) if grip.turns else [0.0]:
         turn = Rotation.from_rotvec([0, 0, yaw])
-        for angle in (-SLANT, 0.0, SLANT):
+        for angle in SLANTS:
             swing = Rotation.from_rotvec(angle * grip.thumb)
             T = rigid.compose((turn * swing).as_matrix(), turn.apply(grip.centre - swing.apply(grip.centre)))
             variants.append((grip.tilted(angle).turned(yaw), T))
