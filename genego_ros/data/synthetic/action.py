@@ -1,4 +1,4 @@
-"""Scripted recordings: hands reach, take, use, pass on and put back one object on a table.
+"""Scripted recordings: hands reach for, take, use, pass on and put back one object on a table.
 
 The world is z up with the person at -y looking along +y. What is held is rigid with the hand that holds it, and
 otherwise stands on the table.
@@ -6,18 +6,18 @@ otherwise stands on the table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import gaussian_filter1d
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from genego_ros.data.synthetic import grasp as grasping
-from genego_ros.data.synthetic.grasp import Grasp
-from genego_ros.data.synthetic.hand_rig import HandRig
-from genego_ros.data.synthetic.motion import Angles, Course, Poses, Wander, discomfort, minimum_jerk, still
-from genego_ros.data.synthetic.object_model import Grip, ObjectModel
+from genego_ros.data.synthetic.grasp import Grasp, vertex_normals
+from genego_ros.data.synthetic.motion import Poses
+from genego_ros.data.synthetic.object_model import ObjectModel
+from genego_ros.data.synthetic.play import OBJECT, Hold, Person, Play
 from genego_ros.data.synthetic.scene import IndexArray
 from genego_ros.data.synthetic.wording import Teller
 from genego_ros.geometry import rigid
@@ -27,22 +27,9 @@ VERBS = (
     "background", "grab", "place", "open", "close", "pour", "take out", "put in", "apply", "read", "spray", "squeeze",
 )  # fmt: skip
 """H2O's; the index is the label."""
-RELAXED = np.array([0.1, 0.3, 0.15, 0.2] + [0.0, 0.3, 0.4, 0.25] + [0.0, 0.36, 0.45, 0.3] * 2 + [0.0, 0.4, 0.5, 0.3])
-OTHERWISE = 1.5
-"""Discomfort above which an arm does not do it where there is another way."""
 TRIES = 4
-
-
-@dataclass(frozen=True)
-class Hold:
-    """A hand holds a part of the object for a while."""
-
-    hand: int
-    """0 is the left hand, 1 the right one."""
-    grasp: Grasp
-    start: float
-    """Seconds from the first frame, as is `end`; may lie before it."""
-    end: float
+HELP = 0.75
+"""How often the other hand helps where it can."""
 
 
 @dataclass(frozen=True)
@@ -68,54 +55,6 @@ class Action:
     holds: tuple[Hold, ...]
 
 
-@dataclass(frozen=True)
-class Person:
-    """What a script must know of the person."""
-
-    rigs: tuple[HandRig, HandRig]
-    """Left, right."""
-    shoulders: Float64Array
-    """float64 (2, 3), metres, world: left, right, as the person sits and leans forward a little."""
-    arm: float
-    """Metres from the shoulder to the wrist of a straight arm."""
-
-    def discomfort(self, hand: int, T_world_wrist: Float64Array) -> Float64Array:
-        """See `motion.discomfort`; T (N, 4, 4) to (N,)."""
-        return discomfort(T_world_wrist, 2.0 * hand - 1.0, self.shoulders[hand], self.arm)
-
-
-@dataclass
-class _Play:
-    """A script as it is written: courses that grow as deeds are added."""
-
-    rng: Generator
-    person: Person
-    model: ObjectModel
-    table: float
-    body: Course
-    lid: Course | None
-    hands: tuple[Course, Course]
-    fingers: tuple[Angles, Angles]
-    teller: Teller
-    wander: Wander
-    now: float = 0.0
-    airborne: list[tuple[float, float]] = field(default_factory=list)
-    holds: list[Hold] = field(default_factory=list)
-    verbs: list[tuple[float, str]] = field(default_factory=list)
-    sentences: list[tuple[float, str]] = field(default_factory=list)
-    looks: list[tuple[float, int]] = field(default_factory=list)
-    """From when on the eyes are on the object (-1) or a hand (0, 1)."""
-    relative: dict[int, Course] = field(default_factory=dict)
-    """How each hand that is at the object stands to it."""
-    guesses: dict[tuple[int, int], Float64Array] = field(default_factory=dict)
-
-    def object_at(self, times: Float64Array) -> Float64Array:
-        share = np.zeros(len(times))
-        for up, down in self.airborne:
-            share += minimum_jerk(times, up, up + 0.5) * (1 - minimum_jerk(times, down - 0.5, down))
-        return self.body(times) @ self.wander(times, share)
-
-
 def script(
     rng: Generator,
     person: Person,
@@ -125,7 +64,7 @@ def script(
     rate_hz: float,
     setting: str = "a table",
 ) -> Action:
-    """A recording of `frames` frames.
+    """What happens in a recording of `frames` frames, at a natural speed whatever the rate.
 
     Args:
         table_height: metres; the table's top is the plane z = table_height.
@@ -135,10 +74,10 @@ def script(
     best, least = None, np.inf
     for _ in range(TRIES):
         action = _written(rng, person, model, table_height, times, setting)
-        fault = _faults(action, person, model, table_height)
+        fault = faults(action, person, model, table_height)
         if fault < least:
             best, least = action, fault
-        if fault == 0.0:
+        if fault < 1e-3:
             break
     assert best is not None
     return best
@@ -147,239 +86,253 @@ def script(
 def _written(
     rng: Generator, person: Person, model: ObjectModel, table: float, times: Float64Array, setting: str
 ) -> Action:
-    play = _opened(rng, person, model, table, setting)
-    length = times[-1] + 0.3
+    play = Play(rng, person, model, table, Teller.random(rng, f"{model.color} {model.name}", setting))
+    length = float(times[-1]) + 0.3
     while play.now < length:
-        _cycle(play, length)
-    # A recording starts anywhere before the first touch, or amid the deed where there is time to spare.
-    offset = rng.uniform(0.0, max(0.0, min(play.now - length, 1.2)))
+        _cycle(play)
+    # A recording starts before the first touch or soon after it, where there is time to spare.
+    offset = rng.uniform(0.0, max(0.0, min(play.now - length, 2.5)))
     return _recorded(play, times + offset, offset)
 
 
-def _opened(rng: Generator, person: Person, model: ObjectModel, table: float, setting: str) -> _Play:
-    place = _resting(rng, person, model, table, int(rng.integers(2)), rng.uniform(-np.pi, np.pi))
-    body = Course(still(place))
-    hands, fingers = [], []
-    for hand in range(2):
-        T, angles = _idle(rng, person, hand, table, place[:3, 3])
-        hands.append(Course(_uneasy(still(T), Wander.random(rng))))
-        fingers.append(Angles(angles))
-    teller = Teller.random(rng, f"{model.color} {model.name}", setting)
-    play = _Play(
-        rng,
-        person,
-        model,
-        table,
-        body,
-        None,
-        (hands[0], hands[1]),
-        (fingers[0], fingers[1]),
-        teller,
-        Wander.random(rng),
-    )
-    if len(model.parts) > 1:
-        play.lid = Course(play.object_at)
-    play.verbs.append((-1.0, "background"))
-    play.sentences.append((-1.0, teller.resting()))
-    play.looks.append((-1.0, -1))
-    play.now = rng.uniform(0.1, 0.7)
-    return play
-
-
-def _uneasy(course: Poses, wander: Wander) -> Poses:
-    return lambda times: course(times) @ wander(times, np.full(len(times), 0.6))
-
-
-def _resting(rng: Generator, person: Person, model: ObjectModel, table: float, hand: int, yaw: float) -> Float64Array:
-    """A pose on the table in easy reach of a hand."""
-    chest = person.shoulders.mean(axis=0)
-    side = 2 * hand - 1
-    x = chest[0] + side * rng.uniform(-0.02, 0.14)
-    y = chest[1] + rng.uniform(0.29, 0.42)
-    return rigid.compose(Rotation.from_rotvec([0, 0, yaw]).as_matrix(), [x, y, table - model.base])
-
-
-def _idle(
-    rng: Generator, person: Person, hand: int, table: float, place: Float64Array
-) -> tuple[Float64Array, Float64Array]:
-    """Wrist pose and angles of a hand that has nothing to do: it lies on the table or hovers above it."""
-    side = 2.0 * hand - 1
-    angles = RELAXED * rng.uniform(0.5, 1.3) + rng.normal(0, 0.04, 20)
-    inward = rng.uniform(0.1, 0.7)
-    y = np.array([-side * np.sin(inward), np.cos(inward), 0.0])
-    z = np.array([0.0, 0.0, -side])
-    rotation = np.stack([np.cross(y, z), y, z], axis=1)
-    # The thumb's side a little up, the fingers a little down.
-    rotation = rotation @ Rotation.from_rotvec([side * rng.uniform(-0.15, 0.05), rng.uniform(0.05, 0.5), 0]).as_matrix()
-    chest = person.shoulders.mean(axis=0)
-    x = chest[0] + side * rng.uniform(0.17, 0.26)
-    if abs(x - place[0]) < 0.17:
-        x = place[0] + side * 0.19
-    skin, _ = person.rigs[hand].pose(angles)
-    lowest = float((skin.astype(np.float64) @ rotation.T)[:, 2].min())
-    hover = 0.001 if rng.random() < 0.65 else rng.uniform(0.02, 0.08)
-    position = [x, chest[1] + rng.uniform(0.2, 0.3), table + hover + 0.002 - lowest]
-    return rigid.compose(rotation, position), angles
-
-
-def _offers(play: _Play, hand: int, poses: Float64Array, part: int, on_table: bool) -> list[tuple[float, int, Grip]]:
-    """Grips for a hand, easiest first: discomfort, index of the object's pose (K, 4, 4), grip."""
-    rig = play.person.rigs[hand]
-    offers = []
-    for index, grip in enumerate(play.model.grips):
-        if grip.part != part or (on_table and not grip.table) or SIDES[hand] not in grip.sides:
-            continue
-        if (hand, index) not in play.guesses:
-            play.guesses[hand, index] = grasping.first_guess(rig, grip)
-        guess = play.guesses[hand, index]
-        for yaw in np.arange(0, 2 * np.pi, np.pi / 9) if grip.turns else [0.0]:
-            turn = rigid.compose(Rotation.from_rotvec([0, 0, yaw]).as_matrix(), np.zeros(3))
-            costs = play.person.discomfort(hand, poses @ turn @ guess)
-            turned = grip.turned(yaw) if yaw else grip
-            offers += [(float(cost), k, turned) for k, cost in enumerate(costs)]
-    # A different choice in every recording among those that are easy.
-    order = np.argsort([cost + play.rng.exponential(0.4) for cost, _, _ in offers], kind="stable")
-    return [offers[k] for k in order]
-
-
-def _found(
-    play: _Play, hand: int, offers: list[tuple[float, int, Grip]], poses: Float64Array, others: Float64Array | None
-) -> tuple[Grasp, int] | None:
-    """The first grasp among the easiest offers that holds and that the arm does not mind, and its pose's index."""
-    for cost, k, grip in offers[:3]:
-        if cost > 2 * OTHERWISE:
-            break
-        grasp = grasping.find_grasp(play.person.rigs[hand], play.model, grip, play.rng, others)
-        if grasp.holds and play.person.discomfort(hand, poses[k : k + 1] @ grasp.T_object_wrist)[0] < 3 * OTHERWISE:
-            return grasp, k
-    return None
-
-
-def _cycle(play: _Play, length: float) -> None:
+def _cycle(play: Play) -> None:
     """A hand takes the object, does something with it, perhaps with the other hand's help, and puts it back."""
-    rng = play.rng
+    rng, model = play.rng, play.model
     hand = int(rng.integers(2))
-    here = play.body(np.array([play.now]))
-    first = not play.holds
     # The first time the object can still be turned on the table to suit the hand.
-    poses = here
-    if first:
-        poses = np.array(
-            [_resting(rng, play.person, play.model, play.table, hand, yaw) for yaw in rng.uniform(-np.pi, np.pi, 24)]
-        )
-    found = None
-    for hand in (hand, 1 - hand):
-        found = _found(play, hand, _offers(play, hand, poses, 0, on_table=True), poses, None)
-        if found:
-            break
+    first = not play.holds
+    poses = (
+        [play.resting(hand, yaw) for yaw in rng.uniform(-np.pi, np.pi, 24)]
+        if first
+        else play.body(np.array([play.now]))
+    )
+    found = play.find(hand, np.array(poses), on_table=True)
     if found is None:
-        play.now += 0.5
+        hand = 1 - hand
+        found = play.find(hand, np.array(poses), on_table=True)
+    if found is None:
+        play.shift(hand, play.now)
+        play.now += 1.0
         return
-    grasp, k = found
+    grasp, start = found
     if first:
-        play.body.first = still(poses[k])
-    side = SIDES[hand]
-    t = play.now
-    contact = _take(play, hand, grasp, t, rng.uniform(0.8, 1.15))
-    play.verbs.append((t + 0.3, "grab"))
-    idle = f"the {SIDES[1 - hand]} hand rests on the table"
-    play.sentences.append((t + 0.2, play.teller.says("reach", side, idle)))
-    play.looks.append((t - 0.2, -1))
-    play.sentences.append((contact, play.teller.says("grab", side, idle)))
-    lifted = contact + 0.1
-    t = lifted
-    for pose in _held_poses(play, hand, grasp, poses[k], int(rng.integers(1, 4))):
-        seconds = rng.uniform(0.7, 1.0)
-        play.body.to(t, t + seconds, still(pose))
-        t += seconds * 0.8 + rng.uniform(0.2, 0.6)
-        if len(play.body.legs) and t - lifted > 0.7:
-            play.verbs.append((t, "background"))
-            play.sentences.append((t, play.teller.says("hold", side, idle)))
-    goal = _resting(rng, play.person, play.model, play.table, hand, 0.0)
-    goal[:3, :3] = poses[k][:3, :3]
+        play.stand(start)
+    verb = str(rng.choice(model.verbs)) if model.verbs and rng.random() < 0.85 else "background"
+    play.tell(play.now + 0.1, "background", "reach", hand)
+    contact = play.take(hand, grasp, play.now, rng.uniform(0.8, 1.15))
+    play.tell(play.now + 0.5 * (contact - play.now), "grab", "grab", hand)
+    if verb == "apply":
+        end = _wipe(play, hand, start, contact + 0.1)
+    else:
+        end = _lift(play, hand, start, contact + 0.1, verb)
+    play.say(end + 0.35, "background", play.teller.resting())
+    play.now = end + rng.uniform(0.9, 1.5)
+
+
+def _lift(play: Play, hand: int, start: Float64Array, lifted: float, verb: str) -> float:
+    """The object is lifted, used and put back; returns when it stands."""
+    rng, other = play.rng, 1 - hand
+    poses = play.easy(_around(play, hand, start[:3, :3], 60), 12)
+    opens = verb == "open" and play.lid is not None
+    found = play.find(other, poses, part=int(opens)) if opens or rng.random() < HELP else None
+    pose = poses[0] if found is None else found[1]
+    t = play.carry(lifted, rng.uniform(0.75, 1.05), pose)
+    if found is None:
+        if rng.random() < 0.5:
+            play.shift(other, t + rng.uniform(0.0, 0.8))
+        t = _use(play, hand, pose, t, verb)
+    elif opens:
+        t = _open(play, hand, found[0], pose, t)
+    elif verb == "read" and play.model.face[2] > 0.5:
+        t = _read_flat(play, hand, found[0], pose, t)
+    else:
+        t = _join(play, other, found[0], t)
+        if verb == "background" and rng.random() < 0.6:
+            play.tell(t, "background", "pass", hand)
+            play.clauses[hand] = f"the {SIDES[hand]} hand lets go"
+            t = play.leave(hand, t + 0.15)
+            hand = other
+            t = _use(play, hand, pose, t, verb)
+        else:
+            t = _use(play, hand, pose, t, verb)
+            t = play.leave(other, t)
+    return _put_back(play, hand, start, lifted, t)
+
+
+def _read_flat(play: Play, hand: int, grasp: Grasp, pose: Float64Array, t: float) -> float:
+    """What was taken from above is held by its edge to be read: the hand on its face gives it to the other one and
+    takes it back; returns then."""
+    other = 1 - hand
+    own = play.taken[hand][0]
+    t = play.leave(hand, _join(play, other, grasp, t) + 0.1)
+    t = _use(play, other, pose, t, "read")
+    t = play.carry(t, 0.8, pose) + 0.2
+    t = play.take(hand, own, t - 0.3, play.rng.uniform(0.8, 1.0)) + 0.1
+    return play.leave(other, t)
+
+
+def _put_back(play: Play, hand: int, start: Float64Array, lifted: float, t: float) -> float:
+    """The object goes back to the table; returns when it stands."""
+    rng = play.rng
+    candidates = []
+    for _ in range(20):
+        yaw = Rotation.from_rotvec([0, 0, rng.normal(0, 0.5)]).as_matrix()
+        place = play.resting(hand, 0.0)
+        candidates.append(rigid.compose(yaw @ start[:3, :3], place[:3, 3]))
+    costs = play.person.discomfort(hand, np.array(candidates) @ play.taken[hand][0].T_object_wrist)
+    goal = candidates[int(np.argmin(costs))]
     above = goal.copy()
     above[2, 3] += rng.uniform(0.06, 0.1)
-    play.verbs.append((t, "place"))
-    play.sentences.append((t, play.teller.says("place", side, idle)))
-    play.body.to(t, t + 0.9, still(above))
-    play.body.to(t + 0.75, t + 1.4, still(goal))
-    play.airborne.append((lifted, t + 1.2))
-    end = t + 1.45
-    _leave(play, hand, grasp, contact, end, goal[:3, 3])
-    play.verbs.append((end + 0.3, "background"))
-    play.sentences.append((end + 0.3, play.teller.resting()))
-    play.now = end + rng.uniform(0.6, 1.2)
+    play.tell(t, "place", "place", hand)
+    play.carry(t, 0.95, above)
+    play.carry(t + 0.8, 0.65, goal)
+    play.airborne.append((lifted, t + 1.3))
+    play.leave(hand, t + 1.5)
+    return t + 1.5
 
 
-def _take(play: _Play, hand: int, grasp: Grasp, start: float, seconds: float) -> float:
-    """A hand reaches and closes; returns when it holds."""
-    contact = start + seconds
-    before = rigid.compose(np.eye(3), -0.07 * grasp.grip.approach + [0, 0, 0.015]) @ grasp.T_object_wrist
-    relative = Course(still(before))
-    relative.to(start + 0.55 * seconds, contact, still(grasp.T_object_wrist))
-    course = _carried(play, relative)
-    play.hands[hand].to(start, start + 0.85 * seconds, course, 0.02)
-    play.fingers[hand].to(start, start + 0.6 * seconds, grasp.opened(1.0))
-    play.fingers[hand].to(start + 0.6 * seconds, contact, grasp.angles)
-    play.relative[hand] = relative
-    return contact
+def _join(play: Play, hand: int, grasp: Grasp, t: float) -> float:
+    """The other hand takes hold as well; returns when it has."""
+    play.looks.append((t - 0.1, hand))
+    t = play.take(hand, grasp, t - 0.3, play.rng.uniform(0.75, 1.0)) + 0.1
+    play.clauses[hand] = f"the {SIDES[hand]} hand steadies it"
+    play.tell(t, "background", "hold", 1 - hand)
+    return t
 
 
-def _carried(play: _Play, relative: Course) -> Poses:
-    return lambda times: play.object_at(times) @ relative(times)
+def _open(play: Play, hand: int, grasp: Grasp, pose: Float64Array, t: float) -> float:
+    """The other hand takes the lid off and puts it back; returns when it has let go."""
+    rng, other = play.rng, 1 - hand
+    assert play.lid is not None
+    play.clauses[hand] = f"the {SIDES[hand]} hand holds it"
+    play.tell(t - 0.2, "open", "open", other)
+    t = play.take(other, grasp, t - 0.3, rng.uniform(0.75, 1.0)) + 0.1
+    play.looks.append((t, other))
+    side = 2.0 * other - 1
+    body = play.object_at
+    # The screw's thread, then straight up, then aside; back the same way.
+    twist = -rng.uniform(0.5, 0.8) if grasp.grip.turns else 0.0
+    loose = rigid.compose(Rotation.from_rotvec([0, 0, -twist]).as_matrix(), [0, 0, 0.004])
+    up = rigid.compose(loose[:3, :3], [0, 0, 0.05])
+    aside = rigid.compose(
+        Rotation.from_rotvec([0, 0.35 * side, 0]).as_matrix() @ loose[:3, :3],
+        pose[:3, :3].T @ [side * rng.uniform(0.08, 0.13), rng.uniform(-0.06, 0.02), rng.uniform(0.02, 0.06)],
+    )
+    for at, seconds, where in ((t, 0.7, loose), (t + 0.6, 0.5, up), (t + 0.9, 0.7, aside)):
+        play.lid.to(at, at + seconds, _on(body, where))
+    t += 1.6
+    play.clauses[other] = f"the {SIDES[other]} hand holds the lid"
+    play.tell(t, "background", "hold", hand)
+    play.looks.append((t, OBJECT))
+    t = _use(play, hand, pose, t, "pour" if "pour" in play.model.verbs and rng.random() < 0.6 else "background")
+    play.clauses[hand] = f"the {SIDES[hand]} hand holds it"
+    play.tell(t, "close", "close", other)
+    for at, seconds, where in ((t, 0.7, up), (t + 0.55, 0.5, loose), (t + 0.95, 0.7, np.eye(4))):
+        play.lid.to(at, at + seconds, _on(body, where))
+    return play.leave(other, t + 1.7)
 
 
-def _leave(play: _Play, hand: int, grasp: Grasp, contact: float, end: float, place: Float64Array) -> None:
-    """The hand opens, backs off and goes to rest."""
-    away = rigid.compose(np.eye(3), -0.09 * grasp.grip.approach + [0, 0, 0.02]) @ grasp.T_object_wrist
-    play.relative[hand].to(end, end + 0.7, still(away))
-    play.fingers[hand].to(end - 0.05, end + 0.4, grasp.opened(0.8))
-    T, angles = _idle(play.rng, play.person, hand, play.table, place)
-    play.hands[hand].to(end + 0.25, end + 1.2, _uneasy(still(T), Wander.random(play.rng)), 0.02)
-    play.fingers[hand].to(end + 0.4, end + 1.2, angles)
-    play.holds.append(Hold(hand, grasp, contact, end - 0.05))
+def _on(body: Poses, where: Float64Array) -> Poses:
+    return lambda times: body(times) @ where
 
 
-def _held_poses(play: _Play, hand: int, grasp: Grasp, start: Float64Array, count: int) -> list[Float64Array]:
-    """Where the held object goes: comfortable for the hand, between chest and table."""
+def _use(play: Play, hand: int, pose: Float64Array, t: float, verb: str) -> float:
+    """The lifted object is used; returns when that is over."""
     rng = play.rng
-    chest = play.person.shoulders.mean(axis=0)
-    side = 2 * hand - 1
+    begin = t
+    if verb == "pour":
+        tilted = play.easy(_tilted(play, pose, 1.2, 1.9), 1)[0]
+        play.tell(t, "pour", "pour", hand)
+        t = play.carry(t, rng.uniform(0.8, 1.1), tilted) + rng.uniform(0.5, 1.2)
+        return play.carry(t, rng.uniform(0.7, 0.9), pose)
+    if verb == "read":
+        play.tell(t, "read", "read", hand)
+        return play.carry(t, rng.uniform(0.8, 1.1), play.easy(_faced(play, pose), 1)[0]) + rng.uniform(1.0, 2.0)
+    if verb in ("spray", "squeeze"):
+        play.tell(t, verb, verb, hand)
+        least, most = (0.1, 0.5) if verb == "spray" else (1.6, 2.5)
+        aimed = play.easy(_tilted(play, pose, least, most), 1)[0]
+        t = play.carry(t, 0.9, aimed)
+        for _ in range(int(rng.integers(2, 5))):
+            pushed = aimed.copy()
+            pushed[:3, 3] += rng.normal(0, 0.012, 3)
+            t = play.carry(t, rng.uniform(0.35, 0.5), pushed)
+        return t + 0.2
+    play.tell(t, "background", str(rng.choice(["hold", "turn"])), hand)
+    for _ in range(int(rng.integers(1, 4))):
+        there = play.easy(_around(play, hand, pose[:3, :3], 40), 1)[0]
+        t = play.carry(t, rng.uniform(0.8, 1.2), there) + rng.uniform(0.0, 0.5)
+    return max(t, begin + 0.8)
+
+
+def _wipe(play: Play, hand: int, start: Float64Array, t: float) -> float:
+    """Strokes on the table; returns when they are over and the hand leaves."""
+    rng = play.rng
+    play.tell(t, "apply", "apply", hand)
+    for _ in range(int(rng.integers(4, 9))):
+        pose = start.copy()
+        pose[:2, 3] += rng.uniform([-0.07, -0.04], [0.07, 0.06])
+        t = play.carry(t, rng.uniform(0.45, 0.65), pose)
+    t += 0.2
+    play.leave(hand, t)
+    return t
+
+
+def _around(play: Play, hand: int, rotation: Float64Array, count: int) -> list[Float64Array]:
+    """Poses between chest and table, upright but for a little."""
+    rng, chest = play.rng, play.person.chest
     poses = []
     for _ in range(count):
-        candidates = []
-        for _ in range(40):
-            turn = Rotation.from_rotvec([rng.normal(0, 0.25), rng.normal(0, 0.25), rng.uniform(-1.0, 1.0)])
-            position = [
-                chest[0] + side * rng.uniform(-0.05, 0.12),
-                chest[1] + rng.uniform(0.26, 0.42),
-                play.table + rng.uniform(0.16, 0.26),
-            ]
-            candidates.append(rigid.compose(turn.as_matrix() @ start[:3, :3], position))
-        costs = play.person.discomfort(hand, np.array(candidates) @ grasp.T_object_wrist)
-        poses.append(candidates[int(np.argmin(costs + rng.exponential(0.3, len(costs))))])
+        turn = Rotation.from_rotvec([rng.normal(0, 0.2), rng.normal(0, 0.2), rng.uniform(-1.0, 1.0)])
+        x = chest[0] + (2 * hand - 1) * rng.uniform(-0.04, 0.12)
+        y = chest[1] + rng.uniform(0.26, 0.4)
+        middle = play.table + rng.uniform(0.09, 0.2) + play.model.size[2] / 2
+        poses.append(rigid.compose(turn.as_matrix() @ rotation, [x, y, middle]))
     return poses
 
 
-def _recorded(play: _Play, times: Float64Array, offset: float) -> Action:
+def _tilted(play: Play, pose: Float64Array, least: float, most: float) -> list[Float64Array]:
+    """The pose tilted over some horizontal axis by radians."""
+    poses = []
+    for azimuth in play.rng.uniform(-np.pi, np.pi, 40):
+        axis = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
+        turn = Rotation.from_rotvec(axis * play.rng.uniform(least, most)).as_matrix()
+        shift = play.rng.uniform([-0.05, -0.04, 0.0], [0.05, 0.04, 0.06])
+        poses.append(rigid.compose(turn @ pose[:3, :3], pose[:3, 3] + shift))
+    return poses
+
+
+def _faced(play: Play, pose: Float64Array) -> list[Float64Array]:
+    """The object with its face more or less towards the eyes."""
+    eyes = play.person.chest + [0.0, 0.12, 0.3]
+    poses = []
+    for _ in range(40):
+        where = pose[:3, 3] + play.rng.uniform([-0.06, -0.08, 0.0], [0.06, 0.0, 0.06])
+        face, wanted = pose[:3, :3] @ play.model.face, (eyes - where) / np.linalg.norm(eyes - where)
+        axis = np.cross(face, wanted)
+        angle = np.arctan2(np.linalg.norm(axis), face @ wanted) * play.rng.uniform(0.5, 1.0)
+        turn = Rotation.from_rotvec(axis / max(float(np.linalg.norm(axis)), 1e-6) * angle)
+        roll = Rotation.from_rotvec(wanted * play.rng.normal(0, 0.3))
+        poses.append(rigid.compose((roll * turn).as_matrix() @ pose[:3, :3], where))
+    return poses
+
+
+def _recorded(play: Play, times: Float64Array, offset: float) -> Action:
     """The script at the frames' times."""
     body = play.object_at(times)
     parts = [body] + ([play.lid(times)] if play.lid else [])
     wrists = np.stack([course(times) for course in play.hands], axis=1)
-    fingers = np.stack([angles(times) for angles in play.fingers], axis=1)
-    names = _latest(play.verbs, times)
-    verb = np.array([VERBS.index(str(name)) for name in names], np.int32)
-    holds = tuple(Hold(h.hand, h.grasp, h.start - offset, h.end - offset) for h in play.holds)
+    verb = np.array([VERBS.index(name) for name in _latest(play.verbs, times)], np.int32)
     return Action(
         wrists,
-        fingers,
+        np.stack([angles(times) for angles in play.fingers], axis=1),
         body,
         np.stack(parts, axis=1),
         _gaze(play, times),
-        _lean(play, wrists, times),
+        _lean(play.person, wrists, times),
         verb,
         tuple(_latest(play.sentences, times)),
-        holds,
+        tuple(replace(hold, start=hold.start - offset, end=hold.end - offset) for hold in play.holds),
     )
 
 
@@ -390,13 +343,13 @@ def _latest(events: list[tuple[float, str]], times: Float64Array) -> list[str]:
     return [events[k][1] for k in index]
 
 
-def _gaze(play: _Play, times: Float64Array) -> Float64Array:
-    """The eyes are where the deed is, a moment before the hands and never quite still."""
+def _gaze(play: Play, times: Float64Array) -> Float64Array:
+    """The eyes are where the deed is, a moment before the hands, with a glance elsewhere now and then; the head's lag
+    smooths it."""
     step = 0.05
     dense = np.arange(times[0] - 1.0, times[-1] + 1.0, step)
-    targets = np.stack(
-        [play.hands[0](dense)[:, :3, 3], play.hands[1](dense)[:, :3, 3], play.object_at(dense)[:, :3, 3]]
-    )
+    left, right = (course(dense)[:, :3, 3] for course in play.hands)
+    targets = np.stack([left, right, play.object_at(dense)[:, :3, 3]])
     looks = sorted(play.looks)
     which = np.array([who for _, who in looks])[np.searchsorted([at for at, _ in looks], dense, side="right") - 1]
     point = targets[which, np.arange(len(dense))]
@@ -408,26 +361,39 @@ def _gaze(play: _Play, times: Float64Array) -> Float64Array:
     return np.stack([np.interp(times, dense, smooth[:, k]) for k in range(3)], axis=1)
 
 
-def _lean(play: _Play, wrists: Float64Array, times: Float64Array) -> Float64Array:
+def _lean(person: Person, wrists: Float64Array, times: Float64Array) -> Float64Array:
     """The trunk follows what the arms cannot reach with ease."""
-    reach = np.linalg.norm(wrists[:, :, :3, 3] - play.person.shoulders, axis=-1).max(axis=1)
-    wanted = 0.08 + np.clip(1.2 * (reach - 0.75 * play.person.arm), 0.0, 0.35)
+    reach = np.linalg.norm(wrists[:, :, :3, 3] - person.shoulders, axis=-1).max(axis=1)
+    wanted = 0.08 + np.clip(1.2 * (reach - 0.75 * person.arm), 0.0, 0.35)
     rate = 1.0 / (times[1] - times[0]) if len(times) > 1 else 1.0
-    return gaussian_filter1d(wanted, 0.4 * rate, mode="nearest")
+    return np.asarray(gaussian_filter1d(wanted, 0.4 * rate, mode="nearest"))
 
 
-def _faults(action: Action, person: Person, model: ObjectModel, table: float) -> float:
-    """Metres by which hands pass through the table, each other or the object, or the object through the table."""
-    frames = np.linspace(0, len(action.wrists) - 1, min(len(action.wrists), 50)).astype(int)
+def faults(action: Action, person: Person, model: ObjectModel, table_height: float) -> float:
+    """Metres, summed over up to fifty frames, by which hands pass through the table, each other or the object more
+    than they may, or arms would have to be longer."""
     fault = 0.0
-    for n in frames:
+    for n in np.linspace(0, len(action.wrists) - 1, min(len(action.wrists), 50)).astype(int):
         skins = []
-        for hand in range(2):
-            skin, _ = person.rigs[hand].pose(action.fingers[n, hand])
+        for hand, rig in enumerate(person.rigs):
+            skin, _ = rig.pose(action.fingers[n, hand])
             skins.append(rigid.apply(action.wrists[n, hand], skin.astype(np.float64)))
-            fault += max(0.0, table - 0.003 - float(skins[hand][:, 2].min()))
-        gap = np.linalg.norm(skins[0][::8, None] - skins[1][None, ::8], axis=-1).min()
-        fault += max(0.0, 0.006 - float(gap))
-        inside = model.distance(rigid.apply(rigid.invert(action.T_world_object[n]), np.concatenate(skins)))
-        fault += max(0.0, -0.01 - float(inside.min()))
+            fault += max(0.0, table_height - 0.003 - float(skins[hand][:, 2].min()))
+            reach = np.linalg.norm(action.wrists[n, hand, :3, 3] - person.shoulders[hand])
+            fault += max(0.0, float(reach) - person.arm)
+        fault += max(0.0, _overlap(skins[0], skins[1], person.rigs[1].faces.astype(np.int64)) - 0.003)
+        for part, T in zip(model.parts, action.T_world_parts[n], strict=True):
+            inside = part.distance(rigid.apply(rigid.invert(T), np.concatenate(skins)))
+            fault += max(0.0, -0.01 - float(inside.min()))
     return fault
+
+
+def _overlap(points: Float64Array, skin: Float64Array, faces: IndexArray) -> float:
+    """How deep the deepest of `points` (N, 3) is under a skin, metres, from the nearest vertex' tangent plane."""
+    distance, nearest = cKDTree(skin).query(points, distance_upper_bound=0.02)
+    close = np.isfinite(distance)
+    if not close.any():
+        return 0.0
+    normals = vertex_normals(skin, faces)[nearest[close]]
+    depth = -np.einsum("ni,ni->n", points[close] - skin[nearest[close]], normals)
+    return float(depth.max())

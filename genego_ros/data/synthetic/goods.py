@@ -12,11 +12,16 @@ from genego_ros.data.synthetic.object_model import Grip, Made, opposed
 from genego_ros.data.synthetic.scene import Material
 from genego_ros.data.synthetic.vessels import STEEL, Looks, X, Y, Z, at, plain, point, profile
 from genego_ros.geometry import rigid
-from genego_ros.types import SIDES, ByteArray, Float64Array
+from genego_ros.types import ByteArray, Float64Array
 
 
 def _block(
-    outline: Float64Array, height: float, bevel: float, material: Material, middle: Float64Array, top: Material | None = None
+    outline: Float64Array,
+    height: float,
+    bevel: float,
+    material: Material,
+    middle: Float64Array,
+    top: Material | None = None,
 ) -> Looks:
     side, below, above = (part.moved(at(*middle)) for part in shapes.extruded(outline, height, bevel))
     return [(side, material), (below, material), (above, top or material)]
@@ -35,6 +40,15 @@ def _across_top(width: float, z: float, part: int = 0) -> list[Grip]:
     return [Grip("span" if width > 0.05 else "pinch", point(0, 0, z), -Z, s * X, width, part=part) for s in (-1, 1)]
 
 
+def _edges(width: float, depth: float, height: float) -> list[Grip]:
+    """A flat thing off the table by one of its edges, the thumb on top."""
+    grips = []
+    for out, half in ((X, width / 2), (-X, width / 2), (Y, depth / 2), (-Y, depth / 2)):
+        middle = (half - min(0.02, 0.3 * half)) * out + 0.5 * height * Z
+        grips += opposed("pinch", middle, -out, -Z, height, table=False)
+    return grips
+
+
 def book(rng: Generator) -> Made:
     width, depth, height = rng.uniform(0.11, 0.135), rng.uniform(0.17, 0.21), rng.uniform(0.022, 0.036)
     color = labels.paint(rng)
@@ -47,14 +61,19 @@ def book(rng: Generator) -> Made:
     surfaces = _block(cover, board, 0.0006, cloth, point(0, 0, board / 2))
     surfaces += _block(cover, board, 0.0006, cloth, point(0, 0, height - board / 2), printed)
     paper = Material(texture=sheets, roughness=0.8)
-    surfaces += _block(shapes.rectangle(width - 0.006, depth - 0.008, 0.001, 1), height - 2 * board, 0.0002, paper, point(-0.002, 0, height / 2))
-    surfaces += _block(shapes.rectangle(0.004, depth, 0.0018, 3), height, 0.0004, cloth, point(-width / 2 + 0.002, 0, height / 2))
+    surfaces += _block(
+        shapes.rectangle(width - 0.006, depth - 0.008, 0.001, 1),
+        height - 2 * board,
+        0.0002,
+        paper,
+        point(-0.002, 0, height / 2),
+    )
+    surfaces += _block(
+        shapes.rectangle(0.004, depth, 0.0018, 3), height, 0.0004, cloth, point(-width / 2 + 0.002, 0, height / 2)
+    )
     distance = shapes.placed(shapes.extruded_distance(cover, height, 0.001), at(0, 0, height / 2))
     grips = [Grip("span", point(0, -s * 0.02, height / 2), -Z, s * Y, width) for s in (-1, 1)]
-    grips += [
-        Grip("pinch", point(s * (width / 2 - 0.02), -0.02, height / 2), -s * X, Y, height, table=False, sides=(side,))
-        for s, side in zip((-1, 1), SIDES, strict=True)
-    ]
+    grips += _edges(width, depth, height)
     return Made(color.name, surfaces, distance, grips, ("read", "read"), face=(0.0, 0.0, 1.0))
 
 
@@ -64,8 +83,15 @@ def milk_carton(rng: Generator) -> Made:
     color = labels.paint(rng, "white", "light blue", "blue", "green", "red", "yellow", "beige")
     outline = shapes.rectangle(width, width, 0.002, 2)
     card = Material(texture=_wrapper(rng, color, width, width), roughness=0.35)
-    roof = shapes.rounded([[-width / 2, -gable / 2], [width / 2, -gable / 2], [0.004, gable / 2], [-0.004, gable / 2]], 0.0015, 2, closed=True)
-    T_roof = rigid.compose(Rotation.from_euler("xz", [90, 90], degrees=True).as_matrix(), [0, 0, height + gable / 2 - 0.001])
+    roof = shapes.rounded(
+        [[-width / 2, -gable / 2], [width / 2, -gable / 2], [0.004, gable / 2], [-0.004, gable / 2]],
+        0.0015,
+        2,
+        closed=True,
+    )
+    T_roof = rigid.compose(
+        Rotation.from_euler("xz", [90, 90], degrees=True).as_matrix(), [0, 0, height + gable / 2 - 0.001]
+    )
     crest = shapes.rectangle(width, 0.005, 0.001, 1)
     T_crest = at(0, 0, height + gable + 0.007)
     surfaces = _block(outline, height, 0.0015, card, point(0, 0, height / 2))
@@ -103,7 +129,9 @@ def lidded_box(rng: Generator) -> Made:
     label = Material(texture=labels.label(rng, top, 512, int(512 * depth / width)), roughness=0.45)
     surfaces = _block(inner, height - 0.003, 0.001, plain(color, 0.55), point(0, 0, (height - 0.003) / 2))
     dark = plain(Paint("black", (30, 26, 24)), 0.9)
-    surfaces += _block(shapes.rectangle(width - 0.009, depth - 0.009, 0.002), 0.0004, 0.0001, dark, point(0, 0, height - 0.0029))
+    surfaces += _block(
+        shapes.rectangle(width - 0.009, depth - 0.009, 0.002), 0.0004, 0.0001, dark, point(0, 0, height - 0.0029)
+    )
     lid = _block(outer, rim, 0.001, plain(top, 0.45), point(0, 0, height - rim / 2), label)
     grips = [Grip("wrap", point(-s * (width / 2 - 0.04), 0, 0.5 * height), s * X, Z, depth) for s in (-1, 1)]
     grips += [Grip("span", point(0, 0, 0.25 * height), -Z, s * X, depth) for s in (-1, 1)]
@@ -122,9 +150,17 @@ def screwdriver(rng: Generator) -> Made:
         (0, 0, 0), (0.85 * radius, 0.001, 0.006), (radius, 0.02, 0.02), (0.92 * radius, 0.6 * grip, 0.03), (0.68 * radius, 0.78 * grip, 0.01),
         (0.85 * radius, 0.93 * grip, 0.008), (0.5 * radius, grip, 0.004), (0, grip, 0),
     )  # fmt: skip
-    steel = profile((0, grip - 0.01, 0), (0.0032, grip - 0.01, 0), (0.0032, grip + shaft - 0.012, 0.003), (0.0012, grip + shaft, 0.0005), (0, grip + shaft, 0))
+    steel = profile(
+        (0, grip - 0.01, 0),
+        (0.0032, grip - 0.01, 0),
+        (0.0032, grip + shaft - 0.012, 0.003),
+        (0.0012, grip + shaft, 0.0005),
+        (0, grip + shaft, 0),
+    )
     turn = rigid.compose(Rotation.from_rotvec([0, np.pi / 2, 0]).as_matrix(), [0, 0, radius])
-    stripe = profile((0, 0, 0), (0.001 + radius * 0.93, 0, 0.0005), (0.001 + radius * 0.93, 0.008, 0.0005), (0, 0.008, 0)) + [0, 0.5 * grip]
+    stripe = profile(
+        (0, 0, 0), (0.001 + radius * 0.93, 0, 0.0005), (0.001 + radius * 0.93, 0.008, 0.0005), (0, 0.008, 0)
+    ) + [0, 0.5 * grip]
     surfaces = [(shapes.turned(body, 12).moved(turn), plain(color, 0.25)), (shapes.turned(steel).moved(turn), STEEL)]
     surfaces.append((shapes.turned(stripe).moved(turn), plain(labels.contrast(rng, color), 0.4)))
     distance = shapes.placed(shapes.union(shapes.turned_distance(body), shapes.turned_distance(steel)), turn)
@@ -143,7 +179,12 @@ def hammer(rng: Generator) -> Made:
     swell = np.array([1.0, 1.15, 1.1, 0.95, 0.85, 0.8, 0.8])[:, None]
     radii = swell * [0.0115, 0.0145]
     radii[:, 0] = np.minimum(radii[:, 0], middle)
-    head = shapes.rounded([[-size / 2, -0.05], [size / 2, -0.05], [size / 2, 0.02], [0.004, 0.055], [-0.004, 0.055], [-size / 2, 0.02]], 0.003, 3, closed=True)
+    head = shapes.rounded(
+        [[-size / 2, -0.05], [size / 2, -0.05], [size / 2, 0.02], [0.004, 0.055], [-0.004, 0.055], [-size / 2, 0.02]],
+        0.003,
+        3,
+        closed=True,
+    )
     T_head = at(length - 0.01, 0, size / 2 + 0.002)
     face = profile((0, 0, 0), (0.56 * size, 0, 0.003), (0.56 * size, 0.022, 0.004), (0, 0.022, 0))
     T_face = rigid.compose(Rotation.from_rotvec([-np.pi / 2, 0, 0]).as_matrix(), [length - 0.01, -0.062, 0.56 * size])
@@ -181,10 +222,7 @@ def smartphone(rng: Generator) -> Made:
     distance = shapes.placed(shapes.extruded_distance(outline, height, 0.0022), at(0, 0, height / 2))
     grips = [Grip("span", point(0, -0.3 * s * 0.05, height / 2), -Z, s * Y, width) for s in (-1, 1)]
     grips += [Grip("pinch", point(0, -0.02 * s, height / 2), -Z, s * Y, width) for s in (-1, 1)]
-    grips += [
-        Grip("pinch", point(s * (width / 2 - 0.012), -0.02, height / 2), -s * X, Y, height, table=False, sides=(side,))
-        for s, side in zip((-1, 1), SIDES, strict=True)
-    ]
+    grips += _edges(width, depth, height)
     return Made(color.name, surfaces, distance, grips, ("read", "read"), face=(0.0, 0.0, 1.0))
 
 
@@ -197,7 +235,9 @@ def remote_control(rng: Generator) -> Made:
         for column in range(3):
             key = keys[40 + 38 * row : 62 + 38 * row, 20 + 44 * column : 52 + 44 * column]
             key[:] = labels.paint(rng, "grey", "grey", "white", "black", "red", "blue").rgb
-    surfaces = _block(outline, height, 0.004, plain(color, 0.45), point(0, 0, height / 2), Material(texture=keys, roughness=0.6))
+    surfaces = _block(
+        outline, height, 0.004, plain(color, 0.45), point(0, 0, height / 2), Material(texture=keys, roughness=0.6)
+    )
     distance = shapes.placed(shapes.extruded_distance(outline, height, 0.004), at(0, 0, height / 2))
     grips = [Grip("pinch", point(0, -0.02 * s, height / 2), -Z, s * Y, width) for s in (-1, 1)]
     grips += [Grip("span", point(0, -0.02 * s, height / 2), -Z, s * Y, width) for s in (-1, 1)]
@@ -224,10 +264,24 @@ def glue_stick(rng: Generator) -> Made:
     radius, height = rng.uniform(0.012, 0.016), rng.uniform(0.1, 0.13)
     color = labels.paint(rng)
     seam = 0.66 * height
-    body = profile((0, 0, 0), (radius, 0, 0.002), (radius, seam, 0.001), (0.8 * radius, seam, 0.001), (0.8 * radius, seam + 0.012, 0.003), (0, seam + 0.013, 0))
-    cap = profile((0, seam + 0.0005, 0), (radius + 0.0005, seam + 0.0005, 0.001), (radius + 0.0005, height, 0.003), (0, height, 0))
+    body = profile(
+        (0, 0, 0),
+        (radius, 0, 0.002),
+        (radius, seam, 0.001),
+        (0.8 * radius, seam, 0.001),
+        (0.8 * radius, seam + 0.012, 0.003),
+        (0, seam + 0.013, 0),
+    )
+    cap = profile(
+        (0, seam + 0.0005, 0), (radius + 0.0005, seam + 0.0005, 0.001), (radius + 0.0005, height, 0.003), (0, height, 0)
+    )
     surfaces: Looks = [(shapes.turned(body), plain(color, 0.3))]
-    sleeve = [[radius - 0.001, 0.1 * height], [radius + 0.0003, 0.1 * height], [radius + 0.0003, 0.6 * height], [radius - 0.001, 0.6 * height]]
+    sleeve = [
+        [radius - 0.001, 0.1 * height],
+        [radius + 0.0003, 0.1 * height],
+        [radius + 0.0003, 0.6 * height],
+        [radius - 0.001, 0.6 * height],
+    ]
     surfaces.append((shapes.turned(sleeve), Material(texture=labels.label(rng, color, 512, 384, 2), roughness=0.35)))
     grips = [
         Grip("pinch", point(0, 0, 0.36 * height), Y, Z, 2 * radius, turns=True),

@@ -111,7 +111,7 @@ class _Skin:
     @classmethod
     def of(cls, rig: HandRig) -> _Skin:
         vertices, weights = rig.vertices.astype(np.float64), rig.skin_weights.astype(np.float64)
-        normals = _vertex_normals(vertices, rig.faces.astype(np.int64))
+        normals = vertex_normals(vertices, rig.faces.astype(np.int64))
         chosen = _spread_out(vertices, SKIN_POINTS)
         bends = rig.axes[[2, 3, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19]]
         pads, ends = np.empty((5, 3), np.int32), []
@@ -151,7 +151,8 @@ class _Skin:
         )
 
 
-def _vertex_normals(vertices: Float64Array, faces: IndexArray) -> Float64Array:
+def vertex_normals(vertices: Float64Array, faces: IndexArray) -> Float64Array:
+    """Unit normals (V, 3) of a mesh, the area-weighted mean of the triangles around each vertex."""
     corners = vertices[faces]
     area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = np.zeros_like(vertices)
@@ -404,9 +405,9 @@ def first_guess(rig: HandRig, grip: Grip) -> Float64Array:
 def hand_spheres(rig: HandRig, grasp: Grasp) -> Float64Array:
     """float64 (K, 4): middles and radii of small spheres along the skin of a hand that holds, object frame."""
     vertices, _ = rig.pose(grasp.angles)
-    chosen = _spread_out(rig.vertices.astype(np.float64), 140)
+    chosen = _spread_out(rig.vertices.astype(np.float64), 160)
     points = rigid.apply(grasp.T_object_wrist, vertices[chosen].astype(np.float64))
-    return np.concatenate([points, np.full((len(points), 1), 5 * MILLIMETRE)], axis=1)
+    return np.concatenate([points, np.full((len(points), 1), 7 * MILLIMETRE)], axis=1)
 
 
 def _badness(grasp: Grasp) -> float:

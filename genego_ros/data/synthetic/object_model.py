@@ -53,6 +53,10 @@ class Grip:
             self, centre=turn.apply(self.centre), approach=turn.apply(self.approach), thumb=turn.apply(self.thumb)
         )
 
+    def tilted(self, angle: float) -> Grip:
+        """The grip with the hand swung by radians about its thumb's axis through the grip's middle."""
+        return replace(self, approach=Rotation.from_rotvec(angle * self.thumb).apply(self.approach))
+
     def moved(self, shift: Float64Array) -> Grip:
         return replace(self, centre=self.centre + shift)
 

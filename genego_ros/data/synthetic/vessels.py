@@ -91,9 +91,14 @@ def bottle(rng: Generator) -> Made:
     bare = labels.paint(rng, "white", "light blue", "green", "dark green", "brown", "beige")
     surfaces = [(shapes.turned(outline), plain(bare, 0.12)), *band(rng, color, radius, 0.2 * shoulder, 0.85 * shoulder)]
     lid = profile(
-        (0, height - 0.015, 0), (neck + 0.003, height - 0.015, 0.001), (neck + 0.003, height + 0.003, 0.0015), (0, height + 0.003, 0)
+        (0, height - 0.015, 0),
+        (neck + 0.003, height - 0.015, 0.001),
+        (neck + 0.003, height + 0.003, 0.0015),
+        (0, height + 0.003, 0),
     )
-    grips = around(radius, 0.5 * shoulder) + around(radius, 0.7 * shoulder) + from_above(neck + 0.003, height + 0.005, 1)
+    grips = (
+        around(radius, 0.5 * shoulder) + around(radius, 0.7 * shoulder) + from_above(neck + 0.003, height + 0.005, 1)
+    )
     return Made(
         color.name, surfaces, shapes.turned_distance(solid), grips, ("open", "pour", "read"),
         lid=[(shapes.turned(lid), plain(cap))], lid_distance=shapes.turned_distance(lid),
@@ -109,12 +114,16 @@ def spray_bottle(rng: Generator) -> Made:
         (0, 0, 0), (radius, 0, 0.006), (radius, 0.62 * height, 0.02), (0.6 * radius, 0.86 * height, 0.02),
         (neck, height, 0.006), (neck, height + 0.012, 0), (0, height + 0.012, 0),
     )  # fmt: skip
-    collar = profile((0, height + 0.002, 0), (0.018, height + 0.002, 0.001), (0.017, height + 0.02, 0.002), (0, height + 0.02, 0))
+    collar = profile(
+        (0, height + 0.002, 0), (0.018, height + 0.002, 0.001), (0.017, height + 0.02, 0.002), (0, height + 0.02, 0)
+    )
     top = height + 0.034
     crown = shapes.extruded(shapes.rectangle(0.024, 0.075, 0.009), 0.03, 0.006)
     T_crown = at(0, -0.012, top)
     nozzle = np.array([[0, -0.045, top + 0.004], [0, -0.062, top + 0.004]])
-    trigger = np.array([[0, -0.03, top - 0.008], [0, -0.04, top - 0.025], [0, -0.036, top - 0.045], [0, -0.042, top - 0.06]])
+    trigger = np.array(
+        [[0, -0.03, top - 0.008], [0, -0.04, top - 0.025], [0, -0.036, top - 0.045], [0, -0.042, top - 0.06]]
+    )
     thin, flat = np.full((2, 2), 0.006), np.tile([0.006, 0.0035], (4, 1))
     surfaces = [(shapes.turned(outline), plain(color, 0.3)), (shapes.turned(collar), plain(head))]
     surfaces += band(rng, labels.paint(rng), radius, 0.12 * height, 0.55 * height)
@@ -159,7 +168,12 @@ def mug(rng: Generator) -> Made:
     solid = profile((0, 0, 0), (foot, 0, 0.006), (radius, 0.03, 0.02), (radius, height, 0.0018), (0, height, 0))
     reach, high, low = rng.uniform(0.034, 0.042), 0.86 * height, 0.22 * height
     path = shapes.rounded(
-        [[radius - 0.002, high], [radius + reach, high - 0.004], [radius + 0.85 * reach, low + 0.012], [radius - 0.002, low]],
+        [
+            [radius - 0.002, high],
+            [radius + reach, high - 0.004],
+            [radius + 0.85 * reach, low + 0.012],
+            [radius - 0.002, low],
+        ],
         0.025,
         8,
     )
@@ -170,7 +184,9 @@ def mug(rng: Generator) -> Made:
     if rng.random() < 0.5:
         surfaces += band(rng, color, radius, 0.036, height - 0.01, 0.2)
     if rng.random() < 0.4:
-        drink = profile((0, 0, 0), (radius - wall - 0.0005, 0, 0), (radius - wall - 0.0005, 0.001, 0.0005), (0, 0.001, 0))
+        drink = profile(
+            (0, 0, 0), (radius - wall - 0.0005, 0, 0), (radius - wall - 0.0005, 0.001, 0.0005), (0, 0.001, 0)
+        )
         surfaces.append((shapes.turned(drink + [0, 0.8 * height]), plain(labels.paint(rng, "brown", "black"), 0.05)))
     distance = shapes.union(shapes.turned_distance(solid), shapes.bent_distance(path, radii))
     body = Grip("wrap", point(0, 0, 0.5 * height), X, Z, 2 * radius)
@@ -191,7 +207,9 @@ def _dish(radius: float, foot: float, height: float, wall: float, power: float) 
     inner[-1, 1] = height
     rim = (outer[-1] + inner[-1]) / 2 + [0, 0.3 * wall]
     floor = max(wall, inner[0, 1])
-    return np.vstack([[[0, 0.002], [foot - 0.004, 0.002], [foot - 0.002, 0]], outer, rim[None], inner[::-1], [[0, floor]]])
+    return np.vstack(
+        [[[0, 0.002], [foot - 0.004, 0.002], [foot - 0.002, 0]], outer, rim[None], inner[::-1], [[0, floor]]]
+    )
 
 
 def bowl(rng: Generator) -> Made:
@@ -228,13 +246,21 @@ def jar(rng: Generator) -> Made:
         (rim - 0.004, height - 0.02, 0.002), (0, height - 0.022, 0),
     )  # fmt: skip
     solid = profile(
-        (0, 0, 0), (radius, 0.002, 0.008), (radius, height - 0.022, 0.012), (rim, height - 0.012, 0.004), (rim, height, 0.001), (0, height, 0)
+        (0, 0, 0),
+        (radius, 0.002, 0.008),
+        (radius, height - 0.022, 0.012),
+        (rim, height - 0.012, 0.004),
+        (rim, height, 0.001),
+        (0, height, 0),
     )
     lid = profile(
         (0, height - 0.013, 0), (rim + 0.002, height - 0.013, 0.0008), (rim + 0.002, height + 0.002, 0.0015), (0.8 * rim, height + 0.002, 0.001),
         (0.78 * rim, height + 0.001, 0.001), (0, height + 0.001, 0),
     )  # fmt: skip
-    surfaces = [(shapes.turned(outline), plain(filling, 0.12)), *band(rng, labels.paint(rng), radius, 0.2 * height, 0.68 * height)]
+    surfaces = [
+        (shapes.turned(outline), plain(filling, 0.12)),
+        *band(rng, labels.paint(rng), radius, 0.2 * height, 0.68 * height),
+    ]
     grips = around(radius, 0.45 * height) + from_above(rim + 0.002, height + 0.004, 1)
     return Made(
         filling.name, surfaces, shapes.turned_distance(solid), grips, ("open", "open", "read"),
@@ -254,13 +280,20 @@ def teapot(rng: Generator) -> Made:
     )  # fmt: skip
     reach = rng.uniform(0.045, 0.052)
     bow = shapes.rounded(
-        [[0.78 * radius, 0.82 * height], [radius + reach, 0.86 * height], [radius + 0.9 * reach, 0.3 * height], [0.9 * radius, 0.24 * height]],
+        [
+            [0.78 * radius, 0.82 * height],
+            [radius + reach, 0.86 * height],
+            [radius + 0.9 * reach, 0.3 * height],
+            [0.9 * radius, 0.24 * height],
+        ],
         0.03,
         8,
     )
     handle = np.stack([bow[:, 0], np.zeros(len(bow)), bow[:, 1]], axis=1)
     bar = np.tile([0.007, 0.0055], (len(handle), 1))
-    pipe = shapes.rounded([[-0.85 * radius, 0.35 * height], [-1.35 * radius, 0.5 * height], [-1.75 * radius, 0.98 * height]], 0.05, 8)
+    pipe = shapes.rounded(
+        [[-0.85 * radius, 0.35 * height], [-1.35 * radius, 0.5 * height], [-1.75 * radius, 0.98 * height]], 0.05, 8
+    )
     spout = np.stack([pipe[:, 0], np.zeros(len(pipe)), pipe[:, 1]], axis=1)
     bore = np.repeat(np.linspace(0.014, 0.007, len(spout))[:, None], 2, axis=1)
     surfaces = [(shapes.turned(body), glaze), (shapes.bent(handle, bar), glaze), (shapes.bent(spout, bore), glaze)]
@@ -282,12 +315,13 @@ def pan(rng: Generator) -> Made:
     path = np.array([[start, 0, 0.75 * height], [start + 0.04, 0, rise], [start + length, 0, rise + 0.012]])
     path = np.vstack([path[0], (path[0] + path[1]) / 2, path[1], (path[1] + path[2]) / 2, path[2]])
     radii = np.array([[0.009, 0.005], [0.009, 0.006], [0.011, 0.008], [0.012, 0.01], [0.012, 0.009]])
-    surfaces = [(shapes.turned(outline), plain(color, 0.45, 0.3)), (shapes.bent(path, radii), plain(labels.paint(rng, "black", "brown", "grey"), 0.5))]
+    surfaces = [
+        (shapes.turned(outline), plain(color, 0.45, 0.3)),
+        (shapes.bent(path, radii), plain(labels.paint(rng, "black", "brown", "grey"), 0.5)),
+    ]
     distance = shapes.union(shapes.turned_distance(outline), shapes.bent_distance(path, radii))
     hold = point(start + 0.62 * length, 0, rise + 0.006)
-    grips = [
-        Grip("wrap", hold, np.array([0.0, np.sin(a), -np.cos(a)]), -X, 0.024) for a in (-1.2, -0.6, 0.0, 0.6, 1.2)
-    ]
+    grips = [Grip("wrap", hold, np.array([0.0, np.sin(a), -np.cos(a)]), -X, 0.024) for a in (-1.2, -0.6, 0.0, 0.6, 1.2)]
     return Made(color.name, surfaces, distance, grips, ("pour",))
 
 
@@ -301,7 +335,10 @@ def torch(rng: Generator) -> Made:
         (head - 0.003, length, 0.001), (head - 0.005, length - 0.004, 0.001), (0, length - 0.004, 0),
     )  # fmt: skip
     turn = rigid.compose(Rotation.from_rotvec([0, np.pi / 2, 0]).as_matrix(), [-length / 2, 0, head])
-    ring = profile((0, 0, 0), (head + 0.001, 0, 0.0005), (head + 0.001, 0.01, 0.0005), (0, 0.01, 0)) + [0, 0.86 * length]
+    ring = profile((0, 0, 0), (head + 0.001, 0, 0.0005), (head + 0.001, 0.01, 0.0005), (0, 0.01, 0)) + [
+        0,
+        0.86 * length,
+    ]
     button = shapes.extruded(shapes.circle(0.006), 0.004, 0.001)
     surfaces = [(shapes.turned(body).moved(turn), plain(color, 0.35, 0.5)), (shapes.turned(ring).moved(turn), STEEL)]
     surfaces += [(s.moved(at(0.04 - 0.04, 0, head + radius)), plain(labels.paint(rng, "black", "red"))) for s in button]

@@ -14,7 +14,7 @@ DEEDS: Mapping[str, tuple[str, str]] = {
     "reach": ("reaches for {}", "reaching for {}"),
     "grab": ("lifts {}", "picking up {}"),
     "hold": ("holds {}", "holding {}"),
-    "turn": ("looks at {} from all sides", "turning {} around"),
+    "turn": ("turns {} around", "turning {} around"),
     "place": ("puts {} down", "placing {}"),
     "open": ("opens {}", "opening {}"),
     "close": ("closes {}", "closing {}"),
@@ -27,7 +27,6 @@ DEEDS: Mapping[str, tuple[str, str]] = {
     "squeeze": ("squeezes {}", "squeezing {}"),
     "pass": ("passes {} on", "passing {} on"),
 }
-REST = ("lets go of {}", "letting go of {}")
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Teller:
         does, doing = (form.format(_a(self.thing)) for form in DEEDS[deed])
         return (
             f"A person {does} with the {side} hand over {self.setting}; {other}.",
-            f"Over {self.setting}, a person's {side} hand {does} while {other}.",
+            f"Over {self.setting}, a person {does} with the {side} hand while {other}.",
             f"A person is {doing} with the {side} hand at {self.setting}; {other}.",
             f"A person at {self.setting} {does}, using the {side} hand, and {other}.",
         )[self.style]
