@@ -34,7 +34,7 @@ def test_white_paper_is_just_below_white() -> None:
     # Unit irradiance on paper of albedo 0.9 leaves 0.9 / pi.
     paper = expose(even(0.9 / np.pi), Sensor(), np.random.default_rng(0))
     assert paper.dtype == np.uint8 and paper.shape == (HEIGHT, WIDTH, 3)
-    assert 230 <= paper.min() and paper.max() <= 245
+    assert paper.min() >= 230 and paper.max() <= 245
     brighter = expose(even(9 / np.pi), Sensor(), np.random.default_rng(0))
     assert brighter.min() >= 254
 

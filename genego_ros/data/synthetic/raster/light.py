@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from genego_ros.data.synthetic.scene import Environment, KeyLight
+from genego_ros.data.synthetic.scene import Environment, KeyLight, Scene
 from genego_ros.types import Float64Array, FloatArray
 
 NEAR, FAR = 0.03, 60.0
 """Metres between which triangles are drawn, by cameras and lamps."""
+MIDDLING = np.array([0.4, 0.36, 0.32])
+"""What an unknown neighbour reflects: wood, skin, paper."""
 LEVELS = 8
 """Mirror images of the environment: level k is for roughness k / (LEVELS - 1)."""
 MIRROR = (64, 128)
@@ -55,6 +57,14 @@ def harmonics(environment: Environment) -> FloatArray:
     cosine_lobe = np.array([1.0, *[2 / 3] * 3, *[1 / 4] * 5])
     moments = np.einsum("khw,hw,hwc->kc", basis, solid_angles, picture)
     return (moments * (norms * cosine_lobe)[:, None]).astype(np.float32)
+
+
+def bounce(scene: Scene) -> Float64Array:
+    """(3,): radiance of a surface of middling colour that looks up, lit by the environment and the lamps."""
+    received = harmonics(scene.environment).T @ [1, 0, 1, 0, 0, 0, 2, 0, 0]
+    for lamp in scene.lights:
+        received = received + np.asarray(lamp.irradiance) * max(-lamp_axes(lamp)[2, 2], 0.0) / np.pi
+    return MIDDLING * np.maximum(received, 0)
 
 
 def mirror_images(radiance: FloatArray) -> FloatArray:
@@ -106,7 +116,7 @@ def lamp_view(lamp: KeyLight, radius: float, widest_deg: float, size: int) -> La
 
 
 def clip_space(T_camera_world: Float64Array, scale: ArrayLike, offset: ArrayLike) -> Float64Array:
-    """Clip space from the world, float64 (4, 4): a pinhole that shows (x / z, y / z) at scale * it + offset, -1 to 1."""
+    """float64 (4, 4), clip space from the world: a pinhole that shows (x, y) / z at scale * (x, y) / z + offset."""
     clip = np.zeros((4, 4))
     clip[0, 0], clip[1, 1] = np.asarray(scale)
     clip[0, 2], clip[1, 2] = np.asarray(offset)

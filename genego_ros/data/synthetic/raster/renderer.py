@@ -194,6 +194,7 @@ class _Light:
             "glossy": self._glossy,
             "turn": environment.turn,
             "harmonics": light.harmonics(environment),
+            "bounce": light.bounce(scene),
             "lamps": len(lamps),
             "lamp_position": [lamp.position for lamp in lamps],
             "lamp_axis": [light.lamp_axes(lamp)[2] for lamp in lamps],

@@ -3,7 +3,7 @@
 #version 430
 #include "common.glsl"
 
-const float NEARBY = 3, AFAR = 5; // tuned against path tracing
+const float NEARBY = 6, AROUND_IT = 4; // nearest to path tracing
 const int TAPS = 4, BLOCKERS = 4, FILTER = 4;
 const vec2 AROUND[TAPS] = vec2[](vec2(0.1250, 0.0000), vec2(-0.2765, 0.2533), vec2(0.0546, -0.6226), vec2(0.5324, 0.6944));
 const vec2 SEARCH[BLOCKERS] = vec2[](vec2(0.3536, 0.0000), vec2(-0.4515, 0.4137), vec2(0.0691, -0.7875), vec2(0.5691, 0.7423));
@@ -26,7 +26,7 @@ mat2 pattern(ivec2 pixel) {
 
 // Scalable ambient obscurance (McGuire et al. 2012) within `reach` metres.
 float surroundings(ivec2 half_pixel, vec3 x, vec3 n, mat2 turn, float reach) {
-    turn *= 2 * clamp(reach * pinhole.x / x.z, 2, 150);
+    turn *= 2 * clamp(reach * pinhole.x / x.z, 2, 0.15 * textureSize(visible, 0).x);
     vec2 last = vec2(textureSize(visible, 0) - 1);
     float sum = 0;
     for (int i = 0; i < TAPS; ++i) {
@@ -83,8 +83,7 @@ void main() {
     vec3 n = s.across * (s.volume > 0 ? -1 : 1) * inversesqrt(dot(s.across, s.across) + 1e-30);
     mat2 turn = pattern(point);
     vec3 n_camera = n * world_from_camera;
-    float hidden = NEARBY * surroundings(half_pixel, x, n_camera, turn, 0.15) + AFAR * surroundings(half_pixel, x, n_camera, turn, 0.9);
-    open.x = 1 / (1 + hidden);
+    open.x = 1 / (1 + NEARBY * surroundings(half_pixel, x, n_camera, turn, 0.12) + AROUND_IT * surroundings(half_pixel, x, n_camera, turn, 0.9));
     open.w = seen.y;
     vec3 world = eye + ray * seen.y;
     for (int lamp = 0; lamp < lamps; ++lamp) {

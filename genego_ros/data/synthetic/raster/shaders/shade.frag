@@ -17,6 +17,7 @@ uniform int still;               // meshes below this number stand still
 uniform int stride;              // pixels between the points of `opens`
 uniform float turn;
 uniform vec3 harmonics[9];       // irradiance over pi
+uniform vec3 bounce;             // radiance of what hides the surroundings, as it is lit itself
 uniform vec3 lamp_position[LAMPS];
 uniform vec3 lamp_axis[LAMPS];
 uniform vec3 lamp_power[LAMPS];  // radiant intensity along the axis
@@ -43,12 +44,6 @@ vec2 mirrored(float roughness, float cosine) {
     vec4 r = roughness * vec4(-1, -0.0275, -0.572, 0.022) + vec4(1, 0.0425, 1.04, -0.04);
     float a = min(r.x * r.x, exp2(-9.28 * cosine)) * r.x + r.y;
     return vec2(-1.04, 1.04) * a + r.zw;
-}
-
-// Occlusion that lets pale surfaces light each other (Jimenez et al. 2016).
-vec3 among_colored(float open, vec3 albedo) {
-    vec3 a = 2.0404 * albedo - 0.3324, b = -4.7951 * albedo + 0.6417, c = 2.7552 * albedo + 0.6903;
-    return max(vec3(open), ((open * a + b) * open + c) * open);
 }
 
 vec2 motion(vec2 pixel, vec4 point) {
@@ -132,7 +127,7 @@ void main() {
     vec2 share = mirrored(roughness, cosine);
     vec3 gloss = f0 * share.x + share.y, albedo = color * (1 - metallic) * (1 - gloss);
     vec3 wrap = soft * vec3(0.9, 0.35, 0.2);
-    radiance = vec4(color * max(kind.x - 1, 0) + albedo * among_colored(open.x, color) * irradiance(n), z);
+    radiance = vec4(color * max(kind.x - 1, 0) + albedo * (open.x * irradiance(n) + 2 * open.x * (1 - open.x) * bounce), z);
     float gloss_open = clamp(pow(cosine + open.x, exp2(-16 * alpha - 1)) - 1 + open.x, 0, 1);
     radiance.rgb += gloss * gloss_open * texture(glossy, vec3(equirectangular(reflect(-view, n)), roughness * 7 / 8 + 0.0625)).rgb;
 
