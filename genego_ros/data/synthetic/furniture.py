@@ -41,6 +41,13 @@ def plain(color: Color, roughness: float = 0.6, metallic: float = 0.0, emission:
     return Material(color=linear(color), roughness=roughness, metallic=metallic, emission=emission)
 
 
+def reflectance(material: Material) -> Float64Array:
+    """Mean linear RGB, float64 (3,), of a textured surface."""
+    assert material.texture is not None
+    mean = material.texture.reshape(-1, 3).mean(axis=0)
+    return np.asarray(linear((mean[0], mean[1], mean[2])))
+
+
 @dataclass(frozen=True)
 class Palette:
     """The materials that the furniture of one room is made of."""
