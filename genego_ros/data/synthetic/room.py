@@ -67,7 +67,8 @@ def make_room(rng: np.random.Generator) -> Room:
     floor, floor_color = _floor(rng, style, made, low, high, palette)
     covers, wall_words = _wall_covers(rng, style)
     maps = light.panoramas()
-    outside = maps[str(rng.choice([name for name in maps if name.startswith("outdoors")]))]
+    by_day = bool(rng.random() < 0.75)
+    outside = furniture.Outside(maps[str(rng.choice(_VIEWS))], by_day)
     frames = _wall_frames(low, high)
     glazed = {int(rng.integers(4))} | ({int(rng.integers(4))} if rng.random() < 0.3 else set())
     door = int(rng.choice([wall for wall in range(4) if wall not in glazed]))
@@ -88,7 +89,7 @@ def make_room(rng: np.random.Generator) -> Room:
     _chairs(rng, style, palette, made, table)
     mean = np.mean([reflectance(cover) for cover in covers], axis=0)
     walls = light.Walls(low, high, WALL_HEIGHT, mean, floor_color, tuple(windows))
-    environment, lights, total = _light(rng, maps, walls, frames, table.height)
+    environment, lights, total = _light(rng, maps, walls, frames, table.height, by_day)
     place = {"living room": "a living room", "kitchen": "a kitchen", "office": "an office", "workshop": "a workshop"}
     words = f"{table.words} in {place[style]} with {wall_words} and {floor}"
     # Half of what is seen is the table; meters aim at a middle grey, and stop half way as people set them.
@@ -266,7 +267,7 @@ def _furnish_wall(
     made: Assembly,
     frame: Frame,
     cover: Material,
-    outside: FloatArray | None,
+    outside: furniture.Outside | None,
     has_door: bool,
 ) -> tuple[float, float, float, float] | None:
     """Adds one wall; returns its window, if it gets one, as `light.Walls` wants it."""
@@ -361,6 +362,9 @@ def _chairs(rng: np.random.Generator, style: str, palette: Palette, made: Assemb
 
 # Light
 
+_VIEWS = [f"outdoors.{name}" for name in ("city", "forest", "park", "sky", "sunrise", "sunset", "venice")]
+"""What can be outside a window."""
+
 
 def _light(
     rng: np.random.Generator,
@@ -368,13 +372,13 @@ def _light(
     walls: light.Walls,
     frames: list[Frame],
     table_height: float,
+    by_day: bool,
 ) -> tuple[Environment, tuple[KeyLight, ...], float]:
     """Light from above the walls, one lamp at a window or above the table or both, and what reaches the table."""
     place = np.array([0.0, 0.0, table_height])
     lamp_color = np.asarray([WARM, NEUTRAL, NEUTRAL, DAY][rng.integers(4)])
     day_color = np.asarray([NEUTRAL, DAY, COOL][rng.integers(3)])
     lights = []
-    by_day = rng.random() < 0.75
     if by_day:
         lights.append(_window_light(rng, walls, frames, day_color, place))
     if not by_day or rng.random() < 0.4:

@@ -153,7 +153,9 @@ def wood(
     wander = [noise(rng, 1.5, 2.5, 2.0) for _ in range(2)]
     centre = (np.floor(number // max(per_row, 1)) + 0.5) * tile / rows
     side = across - centre.astype(np.float32) - pith[number] + 0.012 * wander[0]
-    below = depth[number] + 0.022 * wander[1]
+    # Each log leans its own way; at this slope a flame is five to ten times longer than wide.
+    lean = rng.uniform(-0.012, 0.012, boards).astype(np.float32)
+    below = depth[number] + lean[number] * wander[1]
     radius = np.hypot(side, below)
     width = rng.uniform(0.005, 0.009)
     ring = (radius / width + rng.random(boards).astype(np.float32)[number] * 9) % 1.0
