@@ -14,7 +14,7 @@ Rng = np.random.Generator
 REPEATING: dict[str, Callable[[Rng], Material]] = {
     "boards": lambda rng: textures.wood(rng, "oak", rows=8),
     "staves": lambda rng: textures.wood(rng, "beech", rows=16, per_row=3),
-    "one board": lambda rng: textures.wood(rng, "walnut", rows=1),
+    "veneer": lambda rng: textures.wood(rng, "walnut", rows=4, spread=0.03),
     "parquet": lambda rng: textures.parquet(rng, "pine"),
     "marble": lambda rng: textures.marble(rng, (236, 233, 228), (128, 126, 128)),
     "granite": lambda rng: textures.granite(rng, [(110, 110, 108), (60, 60, 60), (180, 180, 176), (80, 76, 74)]),
@@ -71,7 +71,7 @@ def test_bricks_are_as_large_as_bricks() -> None:
 
 def test_grain_runs_along_u() -> None:
     for species in textures.WOODS:
-        material = textures.wood(np.random.default_rng(1), species, rows=1)
+        material = textures.wood(np.random.default_rng(1), species, rows=4)
         assert material.texture is not None
         assert steps(material.texture, 0).mean() > 2 * steps(material.texture, 1).mean(), species
 

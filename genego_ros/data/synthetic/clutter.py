@@ -37,7 +37,7 @@ def clutter(
     Args:
         keep_free: where nothing may be: the work, and what else is put on the table.
         views: (N, 3), world: places from where the middles of `keep_free` are to be seen past the things.
-        count: how many to try to place; 6 to 15 by default.
+        count: how many to try to place; 8 to 18 by default.
 
     Returns:
         Meshes in the world frame, named "clutter/3/0", where 3 is the thing's number.
@@ -51,8 +51,9 @@ def clutter(
     ]
     kinds = THINGS[room.style]
     meshes: list[Mesh] = []
-    for number in range(int(rng.integers(6, 16)) if count is None else count):
-        thing = kinds[rng.integers(len(kinds))](rng, room.palette)
+    drawn = np.resize(rng.permutation(len(kinds)), int(rng.integers(8, 19)) if count is None else count)
+    for number, kind in enumerate(drawn):
+        thing = kinds[kind](rng, room.palette)
         points = thing.vertices
         for _ in range(TRIES):
             pose = _random_place(rng, room)

@@ -7,6 +7,7 @@ to its wall. Lengths are metres. The colours and woods that belong together come
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,13 @@ def linear(color: Color) -> Tint:
 def plain(color: Color, roughness: float = 0.6, metallic: float = 0.0, emission: float = 0.0) -> Material:
     """One sRGB colour without a texture."""
     return Material(color=linear(color), roughness=roughness, metallic=metallic, emission=emission)
+
+
+def reflectance(material: Material) -> Float64Array:
+    """Mean linear RGB, float64 (3,), of a textured surface."""
+    assert material.texture is not None
+    mean = material.texture.reshape(-1, 3).mean(axis=0)
+    return np.asarray(linear((mean[0], mean[1], mean[2])))
 
 
 @dataclass(frozen=True)
@@ -355,12 +363,24 @@ def painting(rng: np.random.Generator, palette: Palette, width: float, height: f
     return made
 
 
+class Outside(NamedTuple):
+    """What a window looks out on."""
+
+    radiance: FloatArray
+    """float32 (H, 2H, 3), as in `Environment`."""
+    by_day: bool
+
+
 def window(
-    rng: np.random.Generator, palette: Palette, width: float, height: float, outside: FloatArray, curtains: bool
+    rng: np.random.Generator, palette: Palette, width: float, height: float, outside: Outside, curtains: bool
 ) -> Assembly:
     """Frame, panes, sill, and curtains beside it; the lower edge of the opening is z = 0."""
     made = Assembly()
-    made.add(prints.pane(rng, outside), panel(width, height).at((0, -0.006, 0)), whole=True)
+    made.add(
+        prints.pane(rng, outside.radiance, 3.0 if outside.by_day else 0.03),
+        panel(width, height).at((0, -0.006, 0)),
+        whole=True,
+    )
     bars = int(rng.integers(1, 4))
     for x in np.linspace(-width / 2, width / 2, bars + 1):
         made.add(palette.white, box((0.055, 0.05, height), grain=2).at((x, -0.03, 0)))

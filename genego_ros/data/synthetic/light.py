@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -32,6 +33,7 @@ class Walls:
     """Wall (0 to 3: +x, +y, -x, -y), middle along it (world x or y), width, lower and upper edge."""
 
 
+@cache
 def panoramas() -> dict[str, FloatArray]:
     """The shipped environments, float32 (64, 128, 3), of mean luminance 1; "indoors.hall", "outdoors.park", ...
 

@@ -196,12 +196,11 @@ def keys(rng: np.random.Generator, color: Color) -> Material:
     return Material(texture=picture.astype(np.uint8), roughness=0.5, bump=cv2.GaussianBlur(bump, (3, 3), 0), tile=0.42)
 
 
-def pane(rng: np.random.Generator, radiance: FloatArray) -> Material:
-    """What is outside a window, out of focus and brighter than the room, cut from an environment's horizon."""
+def pane(rng: np.random.Generator, radiance: FloatArray, emission: float) -> Material:
+    """What is outside a window, out of focus, cut from an environment's horizon; by day brighter than the room."""
     height, width = radiance.shape[:2]
     left = int(rng.integers(0, width - width // 4))
     view = radiance[height * 5 // 16 : height * 9 // 16, left : left + width // 4]
     view = np.clip(view / np.percentile(view, 90), 0, 1) ** (1 / 2.2)
     texture = cv2.resize(view.astype(np.float32), (SIZE // 2, SIZE // 2), interpolation=cv2.INTER_CUBIC)
-    # Emission alone: colour zero keeps the pane from being lit as a wall would be.
-    return Material(texture=(255 * np.clip(texture, 0, 1)).astype(np.uint8), roughness=0.2, emission=3.0)
+    return Material(texture=(255 * np.clip(texture, 0, 1)).astype(np.uint8), roughness=0.1, emission=emission)

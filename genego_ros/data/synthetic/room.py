@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genego_ros.data.synthetic import furniture, light, textures
-from genego_ros.data.synthetic.furniture import Palette, linear, plain
+from genego_ros.data.synthetic.furniture import Palette, plain, reflectance
 from genego_ros.data.synthetic.scene import Environment, KeyLight, Material, Mesh
 from genego_ros.data.synthetic.solids import Assembly, Solid, box, panel
 from genego_ros.data.synthetic.tables import KINDS, Table, make_table, stone
@@ -43,6 +43,9 @@ class Room:
     irradiance: float
     """Luminance of all light that falls on a sheet of paper on the table's middle, in the unit of `KeyLight`; a
     sensor with the exposure 1 / irradiance shows it just below white."""
+    exposure: float
+    """What a camera that meters the whole picture chooses: as above, but brighter in dark rooms; a factor for
+    `Sensor.exposure`."""
     words: str
     """"a round oak table in a living room with a brick wall"."""
     style: str
@@ -64,7 +67,8 @@ def make_room(rng: np.random.Generator) -> Room:
     floor, floor_color = _floor(rng, style, made, low, high, palette)
     covers, wall_words = _wall_covers(rng, style)
     maps = light.panoramas()
-    outside = maps[str(rng.choice([name for name in maps if name.startswith("outdoors")]))]
+    by_day = bool(rng.random() < 0.75)
+    outside = furniture.Outside(maps[str(rng.choice(_VIEWS))], by_day)
     frames = _wall_frames(low, high)
     glazed = {int(rng.integers(4))} | ({int(rng.integers(4))} if rng.random() < 0.3 else set())
     door = int(rng.choice([wall for wall in range(4) if wall not in glazed]))
@@ -83,12 +87,15 @@ def make_room(rng: np.random.Generator) -> Room:
         if opening is not None:
             windows.append((wall, *opening))
     _chairs(rng, style, palette, made, table)
-    mean = np.mean([_reflectance(cover) for cover in covers], axis=0)
+    mean = np.mean([reflectance(cover) for cover in covers], axis=0)
     walls = light.Walls(low, high, WALL_HEIGHT, mean, floor_color, tuple(windows))
-    environment, lights, total = _light(rng, maps, walls, frames, table.height)
+    environment, lights, total = _light(rng, maps, walls, frames, table.height, by_day)
     place = {"living room": "a living room", "kitchen": "a kitchen", "office": "an office", "workshop": "a workshop"}
     words = f"{table.words} in {place[style]} with {wall_words} and {floor}"
-    return Room(made.meshes("room/"), table, environment, lights, total, words, style, palette)
+    # Half of what is seen is the table; meters aim at a middle grey, and stop half way as people set them.
+    seen = float((0.5 * table.reflectance + 0.25 * mean + 0.25 * floor_color) @ light.LUMINANCE)
+    exposure = float(np.clip(np.sqrt(0.3 / seen), 0.8, 1.6)) / total
+    return Room(made.meshes("room/"), table, environment, lights, total, exposure, words, style, palette)
 
 
 def chair_meshes(rng: np.random.Generator, room: Room, seat: tuple[float, float]) -> tuple[Mesh, ...]:
@@ -121,7 +128,7 @@ _BRICKS: tuple[tuple[Color, Color, bool, str], ...] = (
 
 def _palette(rng: np.random.Generator, style: str) -> Palette:
     species = list(textures.WOODS)
-    wood = textures.wood(rng, str(rng.choice(species)), 1.2, 1, gloss=rng.uniform(0.2, 0.7))
+    wood = textures.wood(rng, str(rng.choice(species)), 1.2, 4, spread=0.03, gloss=rng.uniform(0.2, 0.7))
     fronts = [(232, 231, 226), (208, 208, 204), (118, 136, 138), (150, 164, 146), (70, 76, 84), (196, 180, 156)]
     front = (
         wood if rng.random() < 0.4 else textures.paint(rng, fronts[rng.integers(len(fronts))], rng.uniform(0.3, 0.7))
@@ -168,7 +175,7 @@ def _floor(
         made.add(
             rug, box((rng.uniform(1.8, 2.6), rng.uniform(1.5, 2.2), 0.008), 0.003).at((*rng.normal(0, 0.1, 2), 0.0005))
         )
-    return words, _reflectance(cover)
+    return words, reflectance(cover)
 
 
 def _cloth_color(rng: np.random.Generator) -> Color:
@@ -203,13 +210,6 @@ def _wall_covers(rng: np.random.Generator, style: str) -> tuple[list[Material], 
     for wall in rng.permutation(4)[: rng.integers(1, 4)]:
         covers[wall] = accent
     return covers, words
-
-
-def _reflectance(material: Material) -> Float64Array:
-    """Mean linear RGB (3,) of a surface."""
-    assert material.texture is not None
-    mean = material.texture.reshape(-1, 3).mean(axis=0)
-    return np.asarray(linear((mean[0], mean[1], mean[2])))
 
 
 # Walls and what stands along them
@@ -267,7 +267,7 @@ def _furnish_wall(
     made: Assembly,
     frame: Frame,
     cover: Material,
-    outside: FloatArray | None,
+    outside: furniture.Outside | None,
     has_door: bool,
 ) -> tuple[float, float, float, float] | None:
     """Adds one wall; returns its window, if it gets one, as `light.Walls` wants it."""
@@ -362,6 +362,9 @@ def _chairs(rng: np.random.Generator, style: str, palette: Palette, made: Assemb
 
 # Light
 
+_VIEWS = [f"outdoors.{name}" for name in ("city", "forest", "park", "sky", "sunrise", "sunset", "venice")]
+"""What can be outside a window."""
+
 
 def _light(
     rng: np.random.Generator,
@@ -369,13 +372,13 @@ def _light(
     walls: light.Walls,
     frames: list[Frame],
     table_height: float,
+    by_day: bool,
 ) -> tuple[Environment, tuple[KeyLight, ...], float]:
     """Light from above the walls, one lamp at a window or above the table or both, and what reaches the table."""
     place = np.array([0.0, 0.0, table_height])
     lamp_color = np.asarray([WARM, NEUTRAL, NEUTRAL, DAY][rng.integers(4)])
     day_color = np.asarray([NEUTRAL, DAY, COOL][rng.integers(3)])
     lights = []
-    by_day = rng.random() < 0.75
     if by_day:
         lights.append(_window_light(rng, walls, frames, day_color, place))
     if not by_day or rng.random() < 0.4:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genego_ros.data.synthetic import textures
-from genego_ros.data.synthetic.furniture import Palette
+from genego_ros.data.synthetic.furniture import Palette, reflectance
 from genego_ros.data.synthetic.scene import Material
 from genego_ros.data.synthetic.solids import Assembly, box, lathe, sheet, tube
 from genego_ros.data.synthetic.textures import Color
@@ -25,6 +25,8 @@ class Table:
     """Metres, of the surface that things stand on."""
     outline: Float64Array
     """float64 (N, 2), metres: the flat part of the top, convex, counter-clockwise."""
+    reflectance: Float64Array
+    """Mean linear RGB, float64 (3,), of the top."""
     words: str
     """"a round oak table"."""
 
@@ -44,12 +46,13 @@ def make_table(rng: np.random.Generator, style: str, palette: Palette, made: Ass
     legs = {"desk": _desk_legs, "island": _island_body, "bench": _bench_legs, "dining": _dining_legs}[kind]
     legs(rng, palette, made, wide, deep, height - thick)
     names = {"desk": "desk", "island": "kitchen counter", "bench": "workbench", "dining": "table"}
-    flat = 0.0
+    words, flat = f"{_article(finish)} {finish} {names[kind]}", 0.0
     if kind == "dining" and rng.random() < 0.35:
-        finish, flat = _cover(rng, made, wide, deep, height), 0.0015
+        top, pattern = _cover(rng, made, wide, deep, height)
+        words, flat = f"a table with a {pattern} cloth", 0.0015
     half = np.array([wide / 2 - edge, deep / 2 - edge])
     outline = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
-    return Table(height + flat, outline, f"{_article(finish)} {finish} {names[kind]}")
+    return Table(height + flat, outline, reflectance(top), words)
 
 
 KINDS = {
@@ -73,9 +76,9 @@ def _top(rng: np.random.Generator, kind: str) -> tuple[Material, str]:
         color, name = _LAMINATES[rng.integers(len(_LAMINATES))]
         return textures.paint(rng, color, rng.uniform(0.2, 0.7)), name
     species = str(rng.choice(["pine", "beech", "oak"] if kind == "bench" else list(textures.WOODS)))
-    rows, per_row = [(1, 0), (8, 0), (10, 0), (16, 3), (24, 4)][rng.integers(5)]
+    rows, per_row, spread = [(4, 0, 0.03), (8, 0, 0.13), (10, 0, 0.13), (16, 3, 0.13), (24, 4, 0.13)][rng.integers(5)]
     gloss = rng.uniform(0.1, 0.4) if kind == "bench" else rng.uniform(0.25, 0.85)
-    return textures.wood(rng, species, rng.uniform(1.1, 1.5), rows, per_row, gloss=gloss), species
+    return textures.wood(rng, species, rng.uniform(1.0, 1.3), rows, per_row, spread, gloss=gloss), species
 
 
 _LAMINATES: tuple[tuple[Color, str], ...] = (
@@ -138,7 +141,7 @@ def _round(
             made.add(palette.wood, tube(leg, 0.022, 12))
     angles = np.arange(48) * 2 * np.pi / 48
     outline = (radius - edge) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return Table(height, outline, f"a round {finish} table")
+    return Table(height, outline, reflectance(top), f"a round {finish} table")
 
 
 def _desk_legs(
@@ -191,8 +194,8 @@ def _island_body(
         made.add(palette.front, box((0.03, deep - 0.06, top), 0.003).at((x, 0, 0)))
 
 
-def _cover(rng: np.random.Generator, made: Assembly, wide: float, deep: float, height: float) -> str:
-    """Spreads a cloth 1.5 mm thick over the top, its border hanging down; returns its name."""
+def _cover(rng: np.random.Generator, made: Assembly, wide: float, deep: float, height: float) -> tuple[Material, str]:
+    """Spreads a cloth 1.5 mm thick over the top, its border hanging down; returns it and its name."""
     pattern = str(rng.choice(["plain", "stripes", "check", "plaid"]))
     ground = tuple(float(c) for c in rng.choice([(236, 230, 218), (214, 218, 214), (180, 192, 200), (222, 206, 176)]))
     inks = [(158, 56, 50), (58, 84, 120), (88, 112, 80), (196, 158, 70), (110, 104, 100)]
@@ -221,9 +224,4 @@ def _cover(rng: np.random.Generator, made: Assembly, wide: float, deep: float, h
     beyond = np.maximum(height - spread.vertices[:, 2:], 0)
     flat = np.clip(spread.vertices[:, :2], -half, half)
     made.add(cloth, replace(spread, uv=flat + np.sign(flat) * beyond * (np.abs(flat) >= half - 1e-9)))
-    return {
-        "plain": "linen-covered",
-        "stripes": "stripe-covered",
-        "check": "gingham-covered",
-        "plaid": "plaid-covered",
-    }[pattern]
+    return cloth, {"plain": "linen", "stripes": "striped", "check": "checked", "plaid": "plaid"}[pattern]

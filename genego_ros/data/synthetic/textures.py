@@ -127,6 +127,7 @@ def wood(
     tile: float = 1.2,
     rows: int = 8,
     per_row: int = 0,
+    spread: float = 0.13,
     gap: float = 0.0,
     gloss: float = 0.45,
 ) -> Material:
@@ -140,6 +141,7 @@ def wood(
         tile: metres.
         rows: boards over a tile.
         per_row: boards along a tile; 0 for boards without joints.
+        spread: how much the boards differ in tone; small for veneer.
         gap: depth in metres of the grooves between boards.
         gloss: 0 is matt, 1 is polished.
     """
@@ -151,15 +153,17 @@ def wood(
     wander = [noise(rng, 1.5, 2.5, 2.0) for _ in range(2)]
     centre = (np.floor(number // max(per_row, 1)) + 0.5) * tile / rows
     side = across - centre.astype(np.float32) - pith[number] + 0.012 * wander[0]
-    below = depth[number] + 0.022 * wander[1]
+    # Each log leans its own way; at this slope a flame is five to ten times longer than wide.
+    lean = rng.uniform(-0.012, 0.012, boards).astype(np.float32)
+    below = depth[number] + lean[number] * wander[1]
     radius = np.hypot(side, below)
     width = rng.uniform(0.005, 0.009)
     ring = (radius / width + rng.random(boards).astype(np.float32)[number] * 9) % 1.0
     spacing = width / np.maximum(np.abs(side) / radius, 0.12) * SIZE / tile
     visible = np.clip((spacing - 1.5) / 4, 0, 1)
-    fibre = noise(rng, 90, 1.0, 14)
-    tone = rng.normal(0, 0.13 if boards > 1 else 0.0, boards).astype(np.float32)[number]
-    value = 0.42 + tone + 0.3 * visible * (ring**2 - 0.33) + 0.12 * fibre + 0.08 * noise(rng, 5, 1.5, 3)
+    fibre = noise(rng, 120, 0.7, 16)
+    tone = rng.normal(0, spread, boards).astype(np.float32)[number]
+    value = 0.42 + tone + 0.3 * visible * (ring**2 - 0.33) + 0.11 * fibre + 0.05 * noise(rng, 5, 1.5, 3)
     pores = np.clip(fibre - 1.3, 0, 2)
     early, late = WOODS[species]
     darkest = (0.72 * late[0], 0.72 * late[1], 0.72 * late[2])
@@ -178,7 +182,7 @@ def wood(
 def parquet(rng: np.random.Generator, species: str) -> Material:
     """A floor of staves laid in rows, their ends staggered."""
     rows, per_row = [(12, 2), (16, 3), (20, 4)][rng.integers(3)]
-    return wood(rng, species, 1.8, rows, per_row, 6e-4, rng.uniform(0.3, 0.7))
+    return wood(rng, species, 1.8, rows, per_row, gap=6e-4, gloss=rng.uniform(0.3, 0.7))
 
 
 # Stone and masonry
