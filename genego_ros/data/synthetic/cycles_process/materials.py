@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 SKIN_RADIUS_M = (0.012, 0.004, 0.002)
 """How far red, green and blue light travel below the surface."""
+CORNER_COLORS = "tint"
+"""Attribute of a mesh; Cycles gives black for one that is called "color"."""
 
 
 def new_image(name: str, pixels: NDArray[Any], space: str) -> Any:
@@ -46,8 +48,8 @@ def new_material(words: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
     if "texture" in arrays:
         factors.append(_textured(nodes, new_image("texture", arrays["texture"], "sRGB")).outputs["Color"])
     if words["has_colors"]:
-        attribute = nodes.new("ShaderNodeVertexColor")
-        attribute.layer_name = "color"
+        attribute = nodes.new("ShaderNodeAttribute")
+        attribute.attribute_name = CORNER_COLORS
         factors.append(attribute.outputs["Color"])
     for factor in factors:
         product = nodes.new("ShaderNodeVectorMath")

@@ -12,7 +12,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from materials import new_image, new_material
+from materials import CORNER_COLORS, new_image, new_material
 from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
@@ -100,7 +100,7 @@ class Actor:
         if "colors" in arrays:
             opaque = np.ones((doubled, 4), np.float32)
             opaque[:, :3] = arrays["colors"]
-            color = self._mesh.attributes.new("color", "FLOAT_COLOR", "CORNER")
+            color = self._mesh.attributes.new(CORNER_COLORS, "FLOAT_COLOR", "CORNER")
             color.data.foreach_set("color", opaque[faces].ravel())
         self._mesh.update(calc_edges=True)
         self._mesh.materials.append(materials[words["material"]])
