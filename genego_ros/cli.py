@@ -21,6 +21,7 @@ COMMANDS = {
     "up": ("genego_ros.ros.up", "start the nodes, as `ros2 launch genego_ros genego.launch.py` does"),
     "image": ("genego_ros.commands.image", "both stages on one photo, without ROS"),
     "play": ("genego_ros.ros.play", "publish a bag, a video, a photo or a folder of pictures"),
+    "convert": ("genego_ros.commands.convert", "make bags of the recordings of a data set"),
     "record": ("genego_ros.ros.record", "write topics into a bag"),
     "doctor": ("genego_ros.ros.doctor", "what is installed and running, what is wrong, and the cure"),
     "parameters": ("genego_ros.commands.parameters", "list every parameter"),
