@@ -1,0 +1,1 @@
+"""How good the views are: one ruler for every method."""
