@@ -6,20 +6,24 @@ and one on the head. Pictures, depth, poses and labels of all cameras agree.
 
 from __future__ import annotations
 
+import json
+import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from genego_ros.data import h2o_format
 from genego_ros.data.h2o_format import Meta
+from genego_ros.data.mano import OPENPOSE, TIPS
 from genego_ros.geometry import rigid
 from genego_ros.geometry.camera import rays
 from genego_ros.geometry.hand_model import MIRROR, HandModel
 from genego_ros.resources import resource
-from genego_ros.types import ByteArray, Camera, Float64Array, FloatArray
+from genego_ros.types import SIDES, ByteArray, Camera, Float64Array, FloatArray
 
 CAMERAS = ("cam0", "cam1", "cam2", "cam3", "cam4")
 SIZE = (96, 54)
@@ -181,3 +185,122 @@ def _box_points() -> Float64Array:
     steps = np.stack(np.meshgrid(*[(-1.0, 0.0, 1.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     kind = np.abs(steps).sum(axis=1)
     return np.concatenate([steps[kind == wanted] for wanted in (0, 3, 2)]) * _BOX
+
+
+TRIPLET = "(stir, spoon, bowl)"
+TACO_CAMERAS = ("22070938", "22139905")
+_TACO_NAMES = {"22070938": "cam0", "22139905": "cam2", "egocentric": "cam4"}
+
+
+def write_taco(
+    root: Path,
+    sequences: Iterable[str] = (f"{TRIPLET}/20231105_019",),
+    frames: int = 8,
+    size: tuple[int, int] = SIZE,
+    half_depth: bool = False,
+) -> dict[str, MockScene]:
+    """Writes sequences in TACO's format and returns their scenes by name.
+
+    The calibration of the third-person cameras is for twice the size. `half_depth` gives the depth video every other
+    frame, at 15 Hz.
+    """
+    scenes = {}
+    for seed, name in enumerate(sequences):
+        scene = scenes[name] = MockScene(size, seed)
+        for kind in ("Egocentric_RGB_Videos", "Egocentric_Depth_Videos", "Egocentric_Camera_Parameters", "Hand_Poses"):
+            (root / kind / name).mkdir(parents=True)
+        for kind in ("Allocentric_RGB_Videos", "Allocentric_Camera_Parameters", "Object_Poses"):
+            (root / kind / name).mkdir(parents=True)
+        for camera in TACO_CAMERAS:
+            pictures = [scene.seen(_TACO_NAMES[camera], frame)[0] for frame in range(frames)]
+            write_video(root / "Allocentric_RGB_Videos" / name / f"{camera}.mp4", pictures)
+        ego = [scene.seen("cam4", frame) for frame in range(frames)]
+        write_video(root / "Egocentric_RGB_Videos" / name / "color.mp4", [rgb for rgb, _ in ego])
+        depths = [depth_units(depth, 4000) for _, depth in ego[:: 2 if half_depth else 1]]
+        write_depth_video(root / "Egocentric_Depth_Videos" / name / "egocentric_depth.avi", depths)
+        _write_taco_poses(root, name, scene, frames)
+    return scenes
+
+
+def _write_taco_poses(root: Path, name: str, scene: MockScene, frames: int) -> None:
+    import torch
+
+    folder = root / "Egocentric_Camera_Parameters" / name
+    np.savetxt(folder / "egocentric_intrinsic.txt", scene.camera("cam4").matrix)
+    to_ego = np.array([rigid.invert(scene.camera_pose("cam4", frame)) for frame in range(frames)])
+    np.save(folder / "egocentric_frame_extrinsic.npy", to_ego)
+    calibration = {}
+    for camera in TACO_CAMERAS:
+        T = rigid.invert(scene.camera_pose(_TACO_NAMES[camera], 0))
+        width, height = 2 * scene.size[0], 2 * scene.size[1]
+        K = scene.camera(_TACO_NAMES[camera]).resized(width, height).matrix
+        calibration[camera] = {
+            "imgSize": [width, height],
+            "K": K.ravel().tolist(),
+            "R": T[:3, :3].ravel().tolist(),
+            "T": T[:3, 3].tolist(),
+        }
+    (root / "Allocentric_Camera_Parameters" / name / "calibration.json").write_text(json.dumps(calibration))
+    np.save(root / "Object_Poses" / name / "tool_151.npy", [scene.object_pose(frame) for frame in range(frames)])
+    np.save(root / "Object_Poses" / name / "target_042.npy", np.tile(np.eye(4), (frames, 1, 1)))
+    for index, side in enumerate(SIDES):
+        rest = scene.hand * (MIRROR if side == "left" else 1.0)
+        poses = {}
+        for frame in range(frames):
+            posed = scene.keypoints(frame)[index]
+            turn, _ = Rotation.align_vectors(posed - posed[0], rest - rest[0])
+            pose = torch.zeros(48, dtype=torch.float64)
+            pose[:3] = torch.from_numpy(turn.as_rotvec())
+            poses[f"{frame + 1:05d}"] = {"hand_pose": pose, "hand_trans": torch.from_numpy(posed[0])}
+        folder = root / "Hand_Poses" / name
+        (folder / f"{side}_hand.pkl").write_bytes(pickle.dumps(poses))
+        (folder / f"{side}_hand_shape.pkl").write_bytes(pickle.dumps({"hand_shape": torch.zeros(10)}))
+
+
+def write_video(path: Path, pictures: Sequence[ByteArray], rate: int = 30, open_gop: bool = False) -> None:
+    """H.264 with three B-frames and a keyframe every 30 frames, before which B-frames may reach with `open_gop`."""
+    import av
+
+    height, width = pictures[0].shape[:2]
+    x264 = f"bframes=3:b-adapt=0:keyint=30:min-keyint=30:scenecut=0:open-gop={int(open_gop)}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "12", "x264-params": x264})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_depth_video(path: Path, depths: Sequence[np.ndarray], rate: int = 15) -> None:
+    """FFV1 of 16 bits, every frame a keyframe, as TACO's."""
+    import av
+
+    height, width = depths[0].shape
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=rate, options={"level": "1", "coder": "1", "context": "1", "g": "1"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "gray16le"
+        for depth in depths:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(depth, format="gray16le")))
+        container.mux(stream.encode())
+
+
+def write_mano(folder: Path, seed: int = 0) -> None:
+    """Models of MANO's form whose hand at rest is the scene's: joints and tips are vertices, the other ones noise."""
+    rng = np.random.default_rng(seed)
+    rest = MockScene().hand
+    for side in SIDES:
+        template = rng.normal(scale=0.05, size=(778, 3))
+        joints = np.empty((21, 3))
+        joints[list(OPENPOSE)] = rest * (MIRROR if side == "left" else 1.0)
+        places = [*range(16), *TIPS[side]]
+        template[places] = joints
+        weights = rng.dirichlet(np.ones(16), 778)
+        arrays = {
+            "v_template": template,
+            "shapedirs": rng.normal(scale=0.003, size=(778, 3, 10)),
+            "posedirs": rng.normal(scale=0.0005, size=(778, 3, 135)),
+            "J_regressor": np.eye(16, 778),
+            "weights": weights,
+            "kintree_table": np.array([[4294967295, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14], range(16)]),
+        }
+        np.savez(folder / f"MANO_{side.upper()}.npz", **arrays)

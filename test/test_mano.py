@@ -1,0 +1,106 @@
+"""MANO's keypoints against the whole mesh, moved vertex by vertex as its paper says."""
+
+from __future__ import annotations
+
+import pickle
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mock_datasets import MockScene, write_mano
+from scipy.sparse import csc_matrix
+from scipy.spatial.transform import Rotation
+
+from genego_ros.data.mano import load_mano
+from genego_ros.errors import GenEgoError
+from genego_ros.geometry.hand_model import MIRROR
+from genego_ros.types import SIDES, Float64Array
+
+
+def whole_hand(
+    arrays: dict[str, np.ndarray], pose: Float64Array, shape: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Vertices (778, 3) and joints (16, 3), by homogeneous matrices along each joint's chain."""
+    shaped = arrays["v_template"] + arrays["shapedirs"] @ shape
+    joints = arrays["J_regressor"] @ shaped
+    turns = [Rotation.from_rotvec(pose[3 * joint : 3 * joint + 3]).as_matrix() for joint in range(16)]
+    corrections = np.concatenate([(turn - np.eye(3)).ravel() for turn in turns[1:]])
+    shaped = shaped + arrays["posedirs"] @ corrections
+    moved = []
+    for joint in range(16):
+        chain, here = np.eye(4), joint
+        while True:
+            about = np.eye(4)
+            about[:3, :3], about[:3, 3] = turns[here], joints[here] - turns[here] @ joints[here]
+            chain = about @ chain
+            if here == 0:
+                break
+            here = int(arrays["kintree_table"][0][here])
+        moved.append(chain)
+    blended = np.einsum("vj,jab->vab", arrays["weights"], np.array(moved))
+    vertices = np.einsum("vab,vb->va", blended[:, :3, :3], shaped) + blended[:, :3, 3]
+    return vertices, np.array([(chain @ np.append(joint, 1))[:3] for chain, joint in zip(moved, joints, strict=True)])
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_keypoints_lie_on_the_posed_mesh(tmp_path: Path, side: str) -> None:
+    write_mano(tmp_path)
+    rng = np.random.default_rng(1)
+    pose, shape, translation = rng.normal(scale=0.4, size=48), rng.normal(size=10), rng.normal(size=3)
+    arrays = dict(np.load(tmp_path / f"MANO_{side.upper()}.npz"))
+    vertices, joints = whole_hand(arrays, pose, shape)
+    tips = vertices[[745, 317, 445 if side == "left" else 444, 556, 673]]
+    # MANO: wrist, index, middle, pinky, ring, thumb; OpenPose: wrist, thumb, index, middle, ring, pinky.
+    fingers = [joints[first : first + 3] for first in (13, 1, 4, 10, 7)]
+    wanted = np.concatenate(
+        [joints[:1], *[np.vstack([finger, tip]) for finger, tip in zip(fingers, tips, strict=True)]]
+    )
+    found = load_mano(tmp_path)[side].keypoints(pose, shape, translation)  # type: ignore[index]
+    np.testing.assert_allclose(found, wanted - wanted[0] + translation, atol=1e-12)
+
+
+def test_a_flat_hand_is_the_template(tmp_path: Path) -> None:
+    write_mano(tmp_path)
+    rest, models = MockScene().hand, load_mano(tmp_path)
+    for side in SIDES:
+        hand = rest * (MIRROR if side == "left" else 1.0)
+        found = models[side].keypoints(np.zeros(48), np.zeros(10), np.zeros(3))
+        np.testing.assert_allclose(found, hand - hand[0], atol=1e-12)
+
+
+def test_mano_s_own_pickles_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mano(tmp_path)
+    pose = np.linspace(-1, 1, 48)
+    wanted = load_mano(tmp_path)["right"].keypoints(pose, np.ones(10), np.zeros(3))
+    for side in ("LEFT", "RIGHT"):
+        arrays = dict(np.load(tmp_path / f"MANO_{side}.npz"))
+        arrays["J_regressor"] = csc_matrix(arrays["J_regressor"])  # type: ignore[assignment]
+        with monkeypatch.context() as patch:
+            module = types.ModuleType("chumpy.ch")
+            module.Ch = type("Ch", (), {"__module__": "chumpy.ch"})  # type: ignore[attr-defined]
+            patch.setitem(__import__("sys").modules, "chumpy", types.ModuleType("chumpy"))
+            patch.setitem(__import__("sys").modules, "chumpy.ch", module)
+            value = module.Ch()  # type: ignore[attr-defined]
+            value.__dict__.update(x=arrays["shapedirs"], _itr=None)
+            arrays["shapedirs"] = value
+            (tmp_path / f"MANO_{side}.pkl").write_bytes(pickle.dumps(arrays, 2))
+        (tmp_path / f"MANO_{side}.npz").unlink()
+    found = load_mano(tmp_path)["right"].keypoints(pose, np.ones(10), np.zeros(3))
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_what_is_no_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GenEgoError, match=r"MANO_LEFT\.npz or \.pkl: no such file"):
+        load_mano(tmp_path)
+    write_mano(tmp_path)
+    path = tmp_path / "MANO_RIGHT.npz"
+    arrays = dict(np.load(path))
+    for name, value, said in (
+        ("weights", np.zeros((778, 24)), r"weights is \(778, 24\), not \(778, 16\)"),
+        ("J_regressor", np.array(csc_matrix((16, 778)), object), "no model of MANO"),
+    ):
+        np.savez(path, **{**arrays, name: value})
+        with pytest.raises(GenEgoError, match=said) as error:
+            load_mano(tmp_path)
+        assert str(path) in str(error.value)
