@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": ("genego_ros.ros.demo", "play a recording through the running nodes and show what comes out"),
     "up": ("genego_ros.ros.up", "start the nodes, as `ros2 launch genego_ros genego.launch.py` does"),
     "image": ("genego_ros.commands.image", "both stages on one photo, without ROS"),
+    "evaluate": ("genego_ros.commands.evaluate", "measure methods on recordings with a true first-person view"),
     "play": ("genego_ros.ros.play", "publish a bag, a video, a photo or a folder of pictures"),
     "convert": ("genego_ros.commands.convert", "make bags of the recordings of a data set"),
     "record": ("genego_ros.ros.record", "write topics into a bag"),

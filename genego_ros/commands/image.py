@@ -15,11 +15,10 @@ from genego_ros.data.sheet import nobody_seen, save_picture
 from genego_ros.errors import GenEgoError
 from genego_ros.genego import GenEgo
 from genego_ros.geometry.skeleton import draw_hands
+from genego_ros.observation.observer import SETTLING_FRAMES
 from genego_ros.parameters import Parameters, parse_assignments
 from genego_ros.types import Camera, Cloud, EgoView, FloatArray, Frame, Hand
 
-_SETTLING_FRAMES = 3
-"""The hand tracker refines a hand from frame to frame; a photo is shown to it this often."""
 _EMPTY_PLY = """ply
 format ascii 1.0
 element vertex 0
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise GenEgoError(f"folder '{args.out}' cannot be made ({error.strerror}); choose another --out") from error
     with GenEgo(parameters) as genego:
-        for _ in range(_SETTLING_FRAMES):
+        for _ in range(SETTLING_FRAMES):
             view = genego(frame)
     write(view, frame, args.out)
     observation = view.observation

@@ -36,6 +36,8 @@ from genego_ros.types import (
     Viewpoint,
 )
 
+SETTLING_FRAMES = 3
+"""The hand tracker refines a hand from frame to frame; a picture that is no stream is shown to it this often."""
 _LARGEST_CORRECTION = 2.0
 """A depth image that makes a hand more than twice or less than half the assumed size is not of that hand."""
 
@@ -78,6 +80,11 @@ class ExoObserver:
         ):
             part.parameters = parameters
 
+    def forget(self) -> None:
+        """Ends a stream: what comes next is observed as the first frame of another."""
+        self._hand_estimator.forget()
+        self._descriptions.forget()
+
     def close(self) -> None:
         """Gives back what the parts hold."""
         self._descriptions.close()
@@ -91,12 +98,15 @@ class ExoObserver:
         depth = hand_depth([mesh], camera).depth
         splat(unproject(depth, np.zeros((48, 64, 3), np.uint8), camera, 0.1, 1.0), np.eye(4), camera, self._device)
 
-    def observe(self, frame: Frame) -> ExoObservation:
-        """Stage 1 of one frame."""
+    def observe(self, frame: Frame, ego_camera: Camera | None = None) -> ExoObservation:
+        """Stage 1 of one frame.
+
+        Args:
+            ego_camera: K_ego, instead of the one that `parameters` describe.
+        """
         clock = StageClock()
-        ego_camera = Camera.from_hfov(
-            self.parameters.ego.width, self.parameters.ego.height, self.parameters.ego.hfov_deg
-        )
+        ego = self.parameters.ego
+        ego_camera = ego_camera or Camera.from_hfov(ego.width, ego.height, ego.hfov_deg)
         with clock.measure("hands"):
             hands = self._hand_estimator.estimate(frame)
         with clock.measure("hand_depth"):

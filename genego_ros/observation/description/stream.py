@@ -46,6 +46,10 @@ class DescriptionStream:
             self.latest = finished.result()
         return self.latest.text if self.latest else ""
 
+    def forget(self) -> None:
+        """The next frame waits for its own description, as the very first did."""
+        self.latest, self._pending, self._due = None, None, -float("inf")
+
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
 

@@ -18,6 +18,10 @@ class HandEstimator(Protocol):
         """The hands in `frame`, at most one a side, the left one first."""
         ...
 
+    def forget(self) -> None:
+        """Follows no hand any further: the next frame has nothing to do with the last one."""
+        ...
+
     def close(self) -> None:
         """Gives back what it holds."""
         ...

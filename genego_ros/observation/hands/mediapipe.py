@@ -10,7 +10,7 @@ from genego_ros import weights
 from genego_ros.geometry.hand_model import HandModel
 from genego_ros.observation.hands.lifting import AVERAGE_HAND_LENGTH, lift, proportioned
 from genego_ros.parameters import Parameters
-from genego_ros.types import SIDES, Frame, Hand, Side
+from genego_ros.types import SIDES, ByteArray, Frame, Hand, Side
 
 _HANDS = 2
 """With as many hands tracked as are asked for, the landmarker does not look for more: asking for the hands of
@@ -43,11 +43,7 @@ class MediaPipeHands:
 
     def estimate(self, frame: Frame) -> tuple[Hand, ...]:
         """The best left and the best right hand of `frame`."""
-        # The tracker refuses time that stands still or runs backwards, as it does when a recording
-        # starts over; it needs an order, not a date.
-        self._time_ms += 33
-        picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(frame.rgb))
-        result = self._landmarker.detect_for_video(picture, self._time_ms)
+        result = self._track(frame.rgb)
         best: dict[Side, Hand] = {}
         for handedness, landmarks, world in zip(
             result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
@@ -61,8 +57,19 @@ class MediaPipeHands:
                 best[side] = hand
         return tuple(best[side] for side in SIDES if side in best)
 
+    def forget(self) -> None:
+        # A picture without a hand ends every track and empties the tracker's filters.
+        self._track(np.zeros((64, 64, 3), np.uint8))
+
     def close(self) -> None:
         self._landmarker.close()
+
+    def _track(self, rgb: ByteArray) -> vision.HandLandmarkerResult:
+        # The tracker refuses time that stands still or runs backwards, as it does when a recording
+        # starts over; it needs an order, not a date.
+        self._time_ms += 33
+        picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
+        return self._landmarker.detect_for_video(picture, self._time_ms)
 
     def _hand(self, side: Side, score: float, landmarks: list, world: list, frame: Frame) -> Hand | None:
         camera = frame.camera

@@ -1,0 +1,63 @@
+"""How far a figure can be trusted: a bootstrap over recordings.
+
+Pictures of one recording are alike, so it is recordings that are drawn anew, with all their pictures.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genego_ros.types import Array, Float64Array
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95% interval; low and high are NaN where one recording is all there is."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    """Pictures."""
+
+
+def draw(recordings: int, seed: int) -> NDArray[np.int64]:
+    """int64 (RESAMPLES, recordings): how often each recording is drawn; (0, 1) where there is but one."""
+    if recordings == 1:
+        return np.zeros((0, 1), np.int64)
+    even = np.full(recordings, 1.0 / recordings)
+    return np.random.default_rng(seed).multinomial(recordings, even, size=RESAMPLES)
+
+
+def estimate(value: float, replicates: Float64Array, n: int) -> Estimate:
+    """A figure with the interval that its bootstrap replicates span.
+
+    The replicates are moved to lie around the figure: a distance between sets grows when pictures repeat in
+    them, and its replicates would otherwise lie above what they are meant to surround. For a mean nothing moves
+    but by chance.
+    """
+    if not len(replicates):
+        return Estimate(value, math.nan, math.nan, n)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = (np.quantile(replicates, (tail, 1 - tail)) - replicates.mean() + value).tolist()
+    return Estimate(value, low, high, n)
+
+
+def mean(scores: Float64Array, groups: Array, drawn: Array) -> Estimate:
+    """The mean of one score a picture.
+
+    Args:
+        scores: (N,).
+        groups: (N,), each picture's recording, 0 to G - 1.
+        drawn: (B, G), see `draw`.
+    """
+    sums = np.bincount(groups, scores, minlength=drawn.shape[1])
+    sizes = np.bincount(groups, minlength=drawn.shape[1])
+    return estimate(float(scores.mean()), (drawn @ sums) / (drawn @ sizes), len(scores))

@@ -1,0 +1,73 @@
+"""What is measured: each method makes a first-person picture of a `Case`.
+
+Other packages add theirs through the entry point group `genego_ros.backends`, under "method.<name>".
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from genego_ros.backends import load_backend
+from genego_ros.evaluation.inputs import Case
+from genego_ros.genego import EgoReconstructor
+from genego_ros.parameters import Parameters
+from genego_ros.types import ByteArray
+
+METHODS = {
+    "genego": "genego_ros.evaluation.methods:GenEgoView",
+    "geometric": "genego_ros.evaluation.methods:GeometricView",
+    "splat": "genego_ros.evaluation.methods:Splat",
+    "copy": "genego_ros.evaluation.methods:Copy",
+}
+
+
+class Method(Protocol):
+    def predict(self, case: Case) -> ByteArray:
+        """I_ego, uint8 (H, W, 3), RGB, of any size: the whole field of view of `case.ego_camera`."""
+        ...
+
+
+def load_method(name: str, parameters: Parameters) -> Method:
+    """
+    Raises:
+        GenEgoError: no such method, or its weights or packages are missing.
+    """
+    method: Method = load_backend("method", name, METHODS)(parameters)
+    return method
+
+
+class GenEgoView:
+    """Stage 2 by the reconstruction backend that the parameters name."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._reconstructor = EgoReconstructor(parameters)
+
+    def predict(self, case: Case) -> ByteArray:
+        return self._reconstructor.reconstruct(case.observation).image
+
+
+class GeometricView(GenEgoView):
+    """Stage 2 by filling holes from their surroundings."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        super().__init__(parameters.changed({"reconstruction.backend": "geometric"}))
+
+
+class Splat:
+    """S_ego as it is, black where nothing landed."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        pass
+
+    def predict(self, case: Case) -> ByteArray:
+        return case.observation.sparse.rgb
+
+
+class Copy:
+    """The third-person picture itself."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        pass
+
+    def predict(self, case: Case) -> ByteArray:
+        return case.frame.rgb

@@ -1,0 +1,137 @@
+"""What an evaluation leaves: table.md, table.json, scores.jsonl and sheet.png."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from genego_ros.data.sample import Dataset, SampleId
+from genego_ros.data.sheet import contact_sheet, nobody_seen
+from genego_ros.evaluation.intervals import Estimate
+from genego_ros.evaluation.metrics import METRICS, SIZE
+from genego_ros.evaluation.run import Results, SplitResult, spread
+from genego_ros.evaluation.store import TRUTH, Store, write_whole
+from genego_ros.types import ByteArray, Camera
+
+_ROWS = 8
+"""Of the picture sheet."""
+_LEGEND = f"""Pictures are squeezed to {SIZE} x {SIZE}, never cropped. In brackets: 95% intervals by bootstrap over
+recordings. fd_effnet, kd_effnet and pd_effnet are the Frechet, kernel and perceptual distances over EfficientNet-Lite0
+features. Distances between sets (fd_effnet, FID) shrink as the number of samples grows:
+compare them within a split only. Best in bold."""
+
+
+def write_report(results: Results, dataset: Dataset, methods: Sequence[str], store: Store, command: str) -> str:
+    """Writes the four files into the store's folder, and returns the text of table.md.
+
+    Raises:
+        GenEgoError: a file cannot be written, or a sample of the sheet cannot be read.
+    """
+    text = markdown(results, command)
+    write_whole(store.folder / "scores.jsonl", "".join(_score_lines(results, store)).encode())
+    write_whole(store.folder / "sheet.png", _png(sheet(results, dataset, methods, store)))
+    write_whole(store.folder / "table.md", text.encode())
+    write_whole(store.folder / "table.json", (json.dumps(as_json(results), indent=1) + "\n").encode())
+    return text
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """{split: {method: {metric: {mean, low, high, n}}}}; low and high are null where there is no interval."""
+    return {
+        name: {
+            method: {metric: _numbers(estimate) for metric, estimate in row.items()}
+            for method, row in split.table.items()
+        }
+        for name, split in results.splits.items()
+    }
+
+
+def _numbers(estimate: Estimate) -> dict[str, Any]:
+    values = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
+    return {**{name: None if math.isnan(value) else value for name, value in values.items()}, "n": estimate.n}
+
+
+def markdown(results: Results, command: str) -> str:
+    """A table a split, and what must be known to read it."""
+    lines = ["# Evaluation", "", f"`{command}`", "", *_LEGEND.splitlines(), ""]
+    lines += [*results.left_out.values(), ""] if results.left_out else []
+    for name, split in results.splits.items():
+        lines += [f"## {name}", "", _what_it_holds(split), "", *_table(split.table), ""]
+    return "\n".join(lines)
+
+
+def _what_it_holds(split: SplitResult) -> str:
+    text = f"{len(split.ids)} samples of {split.recordings} recordings."
+    if split.recordings == 1:
+        text += " One recording says nothing of others: no intervals."
+    if len(split.ids) == 1:
+        text += " One sample is no set: no distances between sets."
+    if split.nobody_seen is not None:
+        text += f" In {split.nobody_seen} of them stage 1 found nobody to look through; they count like any other."
+    return text
+
+
+def _table(table: Mapping[str, Mapping[str, Estimate]]) -> Iterator[str]:
+    metrics = list(next(iter(table.values())))
+    titles = [f"{METRICS[m].title}, {'higher' if METRICS[m].higher_is_better else 'lower'} is better" for m in metrics]
+    yield f"| method | {' | '.join(titles)} |"
+    yield f"|---|{'---|' * len(metrics)}"
+    best = {metric: _best(metric, [row[metric].mean for row in table.values()]) for metric in metrics}
+    for method, row in table.items():
+        cells = [_cell(metric, row[metric], row[metric].mean == best[metric]) for metric in metrics]
+        yield f"| {method} | {' | '.join(cells)} |"
+
+
+def _best(metric: str, means: Sequence[float]) -> float:
+    return max(means) if METRICS[metric].higher_is_better else min(means)
+
+
+def _cell(metric: str, estimate: Estimate, best: bool) -> str:
+    digits = METRICS[metric].digits
+    value = f"{estimate.mean:.{digits}f}"
+    value = f"**{value}**" if best else value
+    if math.isnan(estimate.low):
+        return value
+    return f"{value} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+
+
+def _score_lines(results: Results, store: Store) -> Iterator[str]:
+    """One line of JSON for each split, method and sample; `observed` is whether stage 1 found somebody."""
+    for name, split in results.splits.items():
+        for method, scores in split.scores.items():
+            for row, id in enumerate(split.ids):
+                said = {"split": name, "method": method, "sample": str(id), "observed": store.observed(id)}
+                yield json.dumps({**said, **{metric: values[row] for metric, values in scores.items()}}) + "\n"
+
+
+def sheet(results: Results, dataset: Dataset, methods: Sequence[str], store: Store) -> ByteArray:
+    """Some samples of all splits, evenly spread: the third-person view, each method's picture, the true one."""
+    ids = sorted(set().union(*(split.ids for split in results.splits.values())))
+    rows = [_row(dataset, id, methods, store) for id in spread(ids, _ROWS)]
+    return contact_sheet(["third person", *methods, TRUTH], rows)
+
+
+def _row(dataset: Dataset, id: SampleId, methods: Sequence[str], store: Store) -> list[ByteArray]:
+    sample = dataset.sample(id)
+    exo = sample.exo[0].frame.rgb
+    first = nobody_seen(exo) if store.observed(id) is False else exo
+    camera = sample.ego.frame.camera
+    return [first, *(_stretched(store.read(name, id), camera) for name in (*methods, TRUTH))]
+
+
+def _stretched(picture: ByteArray, camera: Camera) -> ByteArray:
+    """A squeezed picture in the proportions of its camera."""
+    width = round(SIZE * camera.width / camera.height)
+    return np.asarray(cv2.resize(picture, (width, SIZE), interpolation=cv2.INTER_LINEAR))
+
+
+def _png(picture: ByteArray) -> bytes:
+    done, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    assert done
+    encoded: bytes = png.tobytes()
+    return encoded

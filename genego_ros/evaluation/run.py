@@ -1,0 +1,167 @@
+"""One evaluation: predict what is missing, then measure everything that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from genego_ros import weights
+from genego_ros.data.sample import Dataset, SampleId
+from genego_ros.errors import GenEgoError
+from genego_ros.evaluation.inputs import CaseMaker, Inputs
+from genego_ros.evaluation.intervals import Estimate
+from genego_ros.evaluation.methods import Method, load_method
+from genego_ros.evaluation.metrics import SIZE, Measured, Ruler, summarise
+from genego_ros.evaluation.store import TRUTH, Store
+from genego_ros.geometry.squeeze import squeeze
+from genego_ros.parameters import Parameters
+from genego_ros.types import ByteArray
+
+_BATCH = 8
+"""Pictures measured at a time; the network's features of more do not fit a processor's cache."""
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """What was found on one split."""
+
+    ids: Sequence[SampleId]
+    nobody_seen: int | None
+    """Samples in which stage 1 found nobody to look through; they count like any other. None where no method
+    asked stage 1."""
+    scores: Mapping[str, Mapping[str, Sequence[float]]]
+    """By method and metric, of each sample of `ids`."""
+    table: Mapping[str, Mapping[str, Estimate]]
+    """By method and metric."""
+
+    @property
+    def recordings(self) -> int:
+        return len({id.sequence for id in self.ids})
+
+
+@dataclass(frozen=True)
+class Results:
+    splits: Mapping[str, SplitResult]
+    left_out: Mapping[str, str]
+    """Metrics that could not be had, and why."""
+
+
+def evaluate(
+    dataset: Dataset,
+    splits: Mapping[str, Sequence[SampleId]],
+    methods: Sequence[str],
+    store: Store,
+    inputs: Inputs,
+    parameters: Parameters,
+    seed: int,
+) -> Results:
+    """Predicts what `store` lacks, and measures `methods` on every split.
+
+    Args:
+        seed: of the bootstrap.
+
+    Raises:
+        GenEgoError: a method or its weights are missing, a sample or a prediction is missing or damaged, the disk
+            is full. What was predicted until then is kept.
+    """
+    loaded = {name: load_method(name, parameters) for name in methods}
+    ruler = Ruler()
+    ids = sorted(set().union(*splits.values()))
+    with CaseMaker(inputs, parameters) as cases:
+        for id in tqdm(ids, "predicting", unit="sample", disable=None):
+            _predict(dataset, id, loaded, store, cases)
+    truth, measured = _measure(ids, methods, store, ruler)
+    place = {id: index for index, id in enumerate(ids)}
+    return Results(
+        {
+            name: _split_result(chosen, np.array([place[id] for id in chosen]), truth, measured, store, seed)
+            for name, chosen in splits.items()
+        },
+        ruler.left_out,
+    )
+
+
+def settings(dataset: Path, inputs: Inputs, parameters: Parameters) -> dict[str, object]:
+    """What predictions depend on, beside the method and the sample."""
+    return {
+        "dataset": str(dataset.resolve()),
+        "inputs": inputs,
+        "size": SIZE,
+        "parameters": parameters.as_mapping(),
+        "weights": {name: weight.sha256 for name, weight in weights.manifest().items()},
+    }
+
+
+def spread(ids: Sequence[SampleId], limit: int) -> list[SampleId]:
+    """At most `limit` of them, evenly spread; all where it is 0."""
+    if not limit or len(ids) <= limit:
+        return list(ids)
+    return [ids[index] for index in np.linspace(0, len(ids) - 1, limit).round().astype(int)]
+
+
+def _predict(
+    dataset: Dataset,
+    id: SampleId,
+    methods: Mapping[str, Method],
+    store: Store,
+    cases: CaseMaker,
+) -> None:
+    """Makes what is missing of one sample."""
+    missing = [name for name in methods if not store.has(name, id)]
+    if not missing and store.has(TRUTH, id):
+        return
+    sample = dataset.sample(id)
+    case = cases.case(sample)
+    pictures = {name: _checked(methods[name].predict(case), name, id) for name in missing}
+    if case.observed is not None:
+        store.write_observation(id, case.observed)
+    for name, picture in {TRUTH: sample.ego.frame.rgb, **pictures}.items():
+        store.write(name, id, squeeze(picture, SIZE, SIZE))
+
+
+def _checked(picture: ByteArray, method: str, id: SampleId) -> ByteArray:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise GenEgoError(f"method '{method}' gave {picture.dtype} {picture.shape} for {id}: uint8 (H, W, 3) is wanted")
+    return picture
+
+
+def _measure(
+    ids: Sequence[SampleId], methods: Sequence[str], store: Store, ruler: Ruler
+) -> tuple[Measured, dict[str, Measured]]:
+    """The truth's features and each method's features and scores, of all samples in order."""
+    of_truth: list[Measured] = []
+    of_methods: dict[str, list[Measured]] = {name: [] for name in methods}
+    with tqdm(total=len(ids) * len(methods), desc="measuring", unit="image", disable=None) as progress:
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            truth = np.stack([store.read(TRUTH, id) for id in batch])
+            pictures = {name: np.stack([store.read(name, id) for id in batch]) for name in methods}
+            part, parts = ruler.measure(truth, pictures)
+            of_truth.append(part)
+            for name in methods:
+                of_methods[name].append(parts[name])
+            progress.update(len(batch) * len(methods))
+    return Measured.joined(of_truth), {name: Measured.joined(parts) for name, parts in of_methods.items()}
+
+
+def _split_result(
+    ids: Sequence[SampleId],
+    rows: np.ndarray,
+    truth: Measured,
+    measured: Mapping[str, Measured],
+    store: Store,
+    seed: int,
+) -> SplitResult:
+    observed = [store.observed(id) for id in ids]
+    recordings = [id.sequence for id in ids]
+    of_split = {name: everything.rows(rows) for name, everything in measured.items()}
+    return SplitResult(
+        ids,
+        None if None in observed else observed.count(False),
+        {name: {metric: of.scores[metric].tolist() for metric in of.scores} for name, of in of_split.items()},
+        {name: summarise(truth.rows(rows), of, recordings, seed) for name, of in of_split.items()},
+    )

@@ -1,0 +1,136 @@
+"""The folder of an evaluation: what was predicted, so that an interrupted run goes on where it stopped.
+
+    settings.json                            what the predictions were made from and with
+    predictions/METHOD/RECORDING/CAM/N.png   squeezed to the ruler's size; METHOD `truth` is the true picture
+    observations/RECORDING/CAM/N.json        what stage 1 said, where a method asked
+
+Files are written under another name and then renamed, so whatever has its own name is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from genego_ros.data.sample import SampleId
+from genego_ros.errors import GenEgoError
+from genego_ros.evaluation.metrics import SIZE
+from genego_ros.types import ByteArray, ExoObservation
+
+TRUTH = "truth"
+
+
+class Store:
+    """
+    Args:
+        folder: made where it is missing.
+        settings: all that predictions depend on, beside the method and the sample; what JSON can hold.
+
+    Raises:
+        GenEgoError: the folder cannot be made or written, or was made with other settings.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.folder = folder
+        path = folder / "settings.json"
+        settings = json.loads(json.dumps(settings))
+        try:
+            found = json.loads(path.read_text())
+        except FileNotFoundError:
+            write_whole(path, json.dumps(settings, indent=1).encode() + b"\n")
+            return
+        except (OSError, ValueError) as error:
+            raise GenEgoError(f"'{path}' cannot be read ({error}); choose another --out") from error
+        differing = [key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key]]
+        if differing:
+            raise GenEgoError(
+                f"'{folder}' holds predictions made with other {' and '.join(differing)} (see {path.name} there): "
+                "choose another --out, or delete that folder to make them anew"
+            )
+
+    def path(self, method: str, id: SampleId) -> Path:
+        return self.folder / "predictions" / method / id.sequence / id.camera / f"{id.frame:06d}.png"
+
+    def has(self, method: str, id: SampleId) -> bool:
+        return self.path(method, id).is_file()
+
+    def write(self, method: str, id: SampleId, picture: ByteArray) -> None:
+        """
+        Raises:
+            GenEgoError: it cannot be written; nothing of it is left.
+        """
+        done, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        assert done
+        write_whole(self.path(method, id), png.tobytes())
+
+    def read(self, method: str, id: SampleId) -> ByteArray:
+        """uint8 (SIZE, SIZE, 3), RGB.
+
+        Raises:
+            GenEgoError: the picture is missing, damaged, or of another size.
+        """
+        path = self.path(method, id)
+        cure = "delete it and run the command again: it makes what is missing"
+        if not path.is_file():
+            raise GenEgoError(f"prediction '{path}' is missing; run the command again: it makes what is missing")
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise GenEgoError(f"prediction '{path}' is damaged; {cure}")
+        if picture.shape != (SIZE, SIZE, 3):
+            height, width = picture.shape[:2]
+            raise GenEgoError(f"prediction '{path}' has {width} x {height} pixels instead of {SIZE} x {SIZE}; {cure}")
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+
+    def write_observation(self, id: SampleId, observation: ExoObservation) -> None:
+        """Keeps what a table needs to say of stage 1."""
+        said = {
+            "valid": observation.valid,
+            "hands": [hand.side for hand in observation.hands_exo],
+            "viewpoint": observation.viewpoint.source,
+            "depth": observation.depth_source,
+            "projected": round(float(observation.sparse.projected.mean()), 4),
+        }
+        write_whole(self._observation(id), json.dumps(said).encode() + b"\n")
+
+    def observed(self, id: SampleId) -> bool | None:
+        """Whether stage 1 found somebody to look through; None where no method has asked it.
+
+        Raises:
+            GenEgoError: the file is damaged.
+        """
+        path = self._observation(id)
+        try:
+            return bool(json.loads(path.read_text())["valid"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise GenEgoError(f"'{path}' is damaged ({error}); delete its folder and run the command again") from error
+
+    def _observation(self, id: SampleId) -> Path:
+        return self.folder / "observations" / id.sequence / id.camera / f"{id.frame:06d}.json"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file that appears only when it is whole.
+
+    Raises:
+        GenEgoError: it cannot be written: no room, no permission; nothing is left.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise GenEgoError(
+            f"'{path}' cannot be written ({error.strerror}): make room or choose another --out; "
+            "what is written already is kept, and the same command goes on from there"
+        ) from error

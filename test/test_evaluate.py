@@ -1,0 +1,336 @@
+"""`genego evaluate`, as it is called: what it writes, how it goes on, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mock_datasets import write_h2o
+from scene import sample as recorded
+
+from genego_ros import weights
+from genego_ros.cli import main
+from genego_ros.data.h2o import H2O
+from genego_ros.data.sample import Sample, SampleId, View
+from genego_ros.data.splits import h2o_splits
+from genego_ros.errors import GenEgoError
+from genego_ros.evaluation import methods as method_table
+from genego_ros.evaluation.inputs import Case, CaseMaker
+from genego_ros.evaluation.run import evaluate, settings, spread
+from genego_ros.evaluation.store import TRUTH, Store
+from genego_ros.parameters import Parameters
+from genego_ros.types import ByteArray
+
+WEIGHT = weights.manifest()["efficientnet_lite0"]
+pytestmark = pytest.mark.skipif(not WEIGHT.path.is_file(), reason=f"{WEIGHT.path} is missing: {WEIGHT.cure}")
+METRICS = ["psnr", "ssim", "fd_effnet", "kd_effnet", "pd_effnet"]
+RECORDINGS = ("subject1/h1/1", "subject1/h1/7", "subject2/h1/1")
+
+
+@pytest.fixture(autouse=True)
+def _no_backbones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LPIPS and FID are left out on every machine alike."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    monkeypatch.delenv("GENEGO_BACKBONES", raising=False)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three recordings of two frames by one camera; `objects` tests the second, `subjects` the third."""
+    root = tmp_path_factory.mktemp("h2o")
+    write_h2o(root, RECORDINGS, range(2), ("cam0", "cam4"))
+    h2o_splits(H2O(root).ids).write(root / "splits.json")
+    return root
+
+
+def run(dataset: Path, out: Path, *options: str, inputs: str = "true") -> int:
+    return main(["evaluate", "--dataset", str(dataset), "--out", str(out), "--inputs", inputs, *options])
+
+
+def strict(text: str) -> dict:
+    """JSON as other languages read it, where NaN is none."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def rgb(path: Path) -> np.ndarray:
+    return cv2.imread(str(path))[..., ::-1]
+
+
+def prediction(out: Path, method: str, id: SampleId) -> Path:
+    return out / "predictions" / method / id.sequence / id.camera / f"{id.frame:06d}.png"
+
+
+def test_everything_that_is_asked_for_is_written(dataset: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "deep" / "out"
+    assert run(dataset, out, "--splits", "all,objects", "--methods", "geometric,splat,copy") == 0
+    table = strict((out / "table.json").read_text())
+    assert list(table) == ["all", "objects"]
+    for split, count in (("all", 6), ("objects", 2)):
+        assert list(table[split]) == ["geometric", "splat", "copy"]
+        for row in table[split].values():
+            assert list(row) == METRICS
+            for cell in row.values():
+                assert list(cell) == ["mean", "low", "high", "n"] and cell["n"] == count
+                if split == "all":
+                    assert cell["low"] <= cell["mean"] <= cell["high"]
+                else:  # one recording
+                    assert cell["low"] is cell["high"] is None
+    # The figures are those of the pictures that lie there, and those are what the sample says.
+    reader = H2O(dataset)
+    errors = {"copy": [], "splat": []}
+    for id in reader.ids:
+        sample = reader.sample(id)
+        truth = rgb(prediction(out, TRUTH, id))
+        assert truth.shape == (256, 256, 3)
+        grown = cv2.resize(sample.ego.frame.rgb, (256, 256), interpolation=cv2.INTER_LINEAR)
+        assert np.abs(truth.astype(int) - grown).max() <= 1
+        grown = cv2.resize(sample.exo[0].frame.rgb, (256, 256), interpolation=cv2.INTER_LINEAR)
+        assert np.abs(rgb(prediction(out, "copy", id)).astype(int) - grown).max() <= 1
+        for method, found in errors.items():
+            difference = rgb(prediction(out, method, id)) / 255.0 - truth / 255.0
+            found.append(-10 * np.log10(np.mean(difference**2)))
+    for method, found in errors.items():
+        assert table["all"][method]["psnr"]["mean"] == pytest.approx(np.mean(found), abs=1e-6)
+    lines = [strict(line) for line in (out / "scores.jsonl").read_text().splitlines()]
+    assert len(lines) == 3 * (6 + 2)
+    copied = [line for line in lines if line["split"] == "all" and line["method"] == "copy"]
+    assert [line["sample"] for line in copied] == [str(id) for id in reader.ids]
+    assert [line["psnr"] for line in copied] == pytest.approx(errors["copy"], abs=1e-6)
+    assert all(line["observed"] for line in lines)
+    # True depth and true X: what was filled from a true splat is nearer the truth than another camera's picture.
+    means = {method: row["psnr"]["mean"] for method, row in table["all"].items()}
+    assert means["geometric"] > means["copy"] and means["geometric"] > means["splat"]
+    text = (out / "table.md").read_text()
+    assert text in capsys.readouterr().out
+    assert text.count("lpips is left out") == text.count("fid is left out") == 1
+    assert "6 samples of 3 recordings" in text and "One recording says nothing of others" in text
+    assert f"| copy | {means['copy']:.2f} (" in text and f"| geometric | **{means['geometric']:.2f}** (" in text
+    sheet = cv2.imread(str(out / "sheet.png"))
+    assert sheet.shape[1] == 5 * 326 and sheet.shape[0] > 6 * 180  # a column a picture, a row a sample
+
+
+def test_the_same_command_gives_the_same_bytes_and_predicts_nothing_anew(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = ("table.json", "scores.jsonl", "sheet.png")
+    once, again = tmp_path / "once", tmp_path / "again"
+    for out in (once, again):
+        assert run(dataset, out, "--methods", "geometric,copy") == 0
+    assert [(once / name).read_bytes() for name in files] == [(again / name).read_bytes() for name in files]
+    monkeypatch.setattr(CaseMaker, "case", None)  # nothing may be asked for again
+    assert run(dataset, once, "--methods", "copy,geometric", "--splits", "all") == 0
+    tables = [strict((out / "table.json").read_text())["all"] for out in (once, again)]
+    assert tables[0] == tables[1] and list(tables[0]) == ["copy", "geometric"]
+
+
+class Interrupted:
+    """Somebody presses Ctrl-C while the fourth sample is made."""
+
+    calls = 0
+
+    def __init__(self, parameters: Parameters) -> None:
+        pass
+
+    def predict(self, case: Case) -> ByteArray:
+        Interrupted.calls += 1
+        if Interrupted.calls == 4:
+            raise KeyboardInterrupt
+        return case.frame.rgb // 2
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(method_table.METHODS, "dim", f"{__name__}:Interrupted")
+    assert run(dataset, tmp_path / "out", "--methods", "dim") == 130
+    assert not (tmp_path / "out/table.json").exists()
+    # What a run that was killed in the middle of a file leaves does not pass for a prediction.
+    fourth = prediction(tmp_path / "out", "dim", H2O(dataset).ids[3])
+    fourth.parent.mkdir(parents=True, exist_ok=True)
+    fourth.with_name(f".{fourth.name}.123").write_bytes(b"half a pict")
+    assert run(dataset, tmp_path / "out", "--methods", "dim") == 0
+    assert Interrupted.calls == 4 + 3
+    assert run(dataset, tmp_path / "whole", "--methods", "dim") == 0
+    tables = [(tmp_path / out / "table.json").read_bytes() for out in ("out", "whole")]
+    assert tables[0] == tables[1]
+
+
+def test_a_folder_holds_predictions_of_one_kind(dataset: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    assert run(dataset, out, "--methods", "copy") == 0
+    before = (out / "table.json").read_bytes()
+    assert run(dataset, out, "--methods", "copy", inputs="estimated") == 1
+    assert f"'{out}' holds predictions made with other inputs (see settings.json" in capsys.readouterr().err
+    assert run(dataset, out, "--methods", "copy", "depth.far:=3.0") == 1
+    assert "made with other parameters" in capsys.readouterr().err
+    (out / "settings.json").write_text("{")
+    assert run(dataset, out, "--methods", "copy") == 1
+    assert f"'{out}/settings.json' cannot be read" in capsys.readouterr().err
+    assert (out / "table.json").read_bytes() == before
+
+
+def test_a_bad_prediction_is_named_and_never_averaged(dataset: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    assert run(dataset, out, "--methods", "copy") == 0
+    (out / "table.json").unlink()
+    third = prediction(out, "copy", H2O(dataset).ids[2])
+    whole = third.read_bytes()
+    for content, said in (
+        (whole[: len(whole) // 2], "is damaged; delete it and run the command again"),
+        (b"", "is damaged"),
+        (cv2.imencode(".png", np.zeros((256, 128, 3), np.uint8))[1].tobytes(), "has 128 x 256 pixels instead of 256"),
+    ):
+        third.write_bytes(content)
+        assert run(dataset, out, "--methods", "copy") == 1
+        assert f"prediction '{third}' {said}" in capsys.readouterr().err
+        assert not (out / "table.json").exists()
+    third.unlink()
+    with pytest.raises(GenEgoError, match=f"prediction '{third}' is missing"):
+        Store(out, settings(dataset, "true", Parameters())).read("copy", H2O(dataset).ids[2])
+    assert run(dataset, out, "--methods", "copy") == 0  # the cure
+    assert third.read_bytes() == whole
+
+
+@contextmanager
+def full_disk(left: int) -> Iterator[None]:
+    """No file can grow beyond `left` bytes, which the system says as it says that a disk is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half(dataset: Path, tmp_path: Path, capfd) -> None:
+    out = tmp_path / "out"
+    store = Store(out, settings(dataset, "true", Parameters()))
+    with full_disk(3000):
+        assert run(dataset, out, "--methods", "copy") == 1
+    said = capfd.readouterr().err
+    assert f"'{out}/predictions/" in said and "cannot be written" in said and "make room" in said
+    assert [path.name for path in (out / "predictions").rglob("*") if path.is_file()] == []
+    assert not store.has("copy", H2O(dataset).ids[0])
+    assert run(dataset, out, "--methods", "copy") == 0
+
+
+class NeedsWeights:
+    def __init__(self, parameters: Parameters) -> None:
+        weights.locate("feet")
+
+
+class WrongShape:
+    def __init__(self, parameters: Parameters) -> None:
+        pass
+
+    def predict(self, case: Case) -> ByteArray:
+        return case.frame.rgb[..., 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--splits", "scenes"], "no split 'scenes' here; there is train-objects, objects, train-subjects, subjects"),
+        (["--splits", "paper"], "no split 'actions' here"),
+        (["--splits", ","], "--splits names nothing"),
+        (["--methods", "copy,cpoy"], "unknown method backend 'cpoy'; known: .*copy, .*genego, geometric, .*splat"),
+        (["--methods", "copy,learned"], "there are no weights 'feet'"),
+        (["--methods", "copy,flat"], r"method 'flat' gave uint8 \(54, 96\) for subject1/h1/1/cam0/000000"),
+        (["--methods", "genego", "reconstruction.backend:=sdd"], "unknown reconstruction backend 'sdd'"),
+        (["depth.faar:=2"], "did you mean 'depth.far'"),
+        (["sparse"], "'sparse' is not of the form name:=value"),
+        (["--limit", "-3"], "--limit is -3"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_predicted(
+    options: list[str], said: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setitem(method_table.METHODS, "learned", f"{__name__}:NeedsWeights")
+    monkeypatch.setitem(method_table.METHODS, "flat", f"{__name__}:WrongShape")
+    assert run(dataset, tmp_path / "out", *options) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith("genego: ")
+    with pytest.raises(AssertionError, match=said):
+        raise AssertionError(message)
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
+def test_missing_folders_are_named(dataset: Path, tmp_path: Path, capsys) -> None:
+    assert run(tmp_path / "nowhere", tmp_path / "out") == 1
+    assert f"{tmp_path}/nowhere: no such folder" in capsys.readouterr().err
+    unsplit = tmp_path / "unsplit"
+    write_h2o(unsplit, RECORDINGS[:1], range(1), ("cam0", "cam4"))
+    assert run(unsplit, tmp_path / "out", "--splits", "objects") == 1
+    assert f"{unsplit}/splits.json: cannot be read" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert run(dataset, tmp_path / "file") == 1
+    assert f"'{tmp_path}/file/settings.json' cannot be " in capsys.readouterr().err
+    assert run(unsplit, tmp_path / "out", "--methods", "copy") == 0  # `all` needs no list
+    assert "One sample is no set" in capsys.readouterr().out
+
+
+def test_samples_without_anybody_count_and_are_counted(dataset: Path, tmp_path: Path, capsys) -> None:
+    """MediaPipe takes the mock's hands, a few pixels of balls, for nothing."""
+    out = tmp_path / "out"
+    assert run(dataset, out, "--methods", "geometric,copy", inputs="estimated") == 0
+    assert "In 6 of them stage 1 found nobody to look through" in capsys.readouterr().out
+    assert not rgb(prediction(out, "geometric", H2O(dataset).ids[0])).any()
+    table = strict((out / "table.json").read_text())["all"]
+    assert table["geometric"]["psnr"]["n"] == table["copy"]["psnr"]["n"] == 6
+    assert all(not strict(line)["observed"] for line in (out / "scores.jsonl").read_text().splitlines())
+
+
+class Recorded:
+    """The sample recording as a `Dataset`: real frames of hands that MediaPipe finds; each its own truth."""
+
+    ids = tuple(SampleId("sample", "cam0", index) for index in range(4))
+    rate_hz = 15.0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.sample(self.ids[index])
+
+    def sample(self, id: SampleId) -> Sample:
+        nothing = np.full((2, 21, 3), np.nan)
+        exo, ego = (View(name, recorded(4)[id.frame], np.eye(4), nothing) for name in ("cam0", "cam4"))
+        return Sample(id, (exo,), ego, None, 0, "", 0, "", 0, "s", "h", "")
+
+
+def test_estimates_do_not_depend_on_what_came_before(tmp_path: Path) -> None:
+    """A tracker that follows hands from sample to sample would make the result of a resumed run another one."""
+    pictures = {}
+    for name, chosen in (("all", Recorded.ids), ("last", Recorded.ids[-1:])):
+        store = Store(tmp_path / name, {})
+        results = evaluate(Recorded(), {"all": chosen}, ["geometric"], store, "estimated", Parameters(), 0)
+        assert results.splits["all"].nobody_seen == 0
+        pictures[name] = store.read("geometric", Recorded.ids[-1])
+    assert pictures["all"].any()
+    np.testing.assert_array_equal(pictures["all"], pictures["last"])
+
+
+def test_estimated_inputs_hide_the_depth_and_ask_for_the_samples_camera() -> None:
+    sample = Recorded().sample(Recorded.ids[0])
+    assert sample.exo[0].frame.depth is not None
+    with CaseMaker("estimated", Parameters()) as cases:
+        case = cases.case(sample)
+        assert case.frame.depth is None and case.observed is None
+        assert case.observation.ego_camera == sample.ego.frame.camera
+        assert case.observation.depth_source == "hands" and case.observed is case.observation
+    assert CaseMaker("true", Parameters()).case(sample).frame.depth is not None
+
+
+def test_a_limit_is_spread_over_the_split() -> None:
+    assert spread(list(range(100)), 5) == [0, 25, 50, 74, 99]
+    assert spread(list(range(3)), 5) == [0, 1, 2] == spread(list(range(3)), 0)
