@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -12,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from mock_datasets import MockScene, write_h2o
+from mock_datasets import TACO_CAMERAS, MockScene, write_h2o, write_taco
 from rosbags.interfaces import QosDurability, QosReliability
 from rosbags.rosbag2 import Writer
 from scipy.spatial.transform import Rotation
@@ -22,6 +23,7 @@ from genego_ros.data.bags import inspect_bag, read_bag
 from genego_ros.data.convert import convert
 from genego_ros.data.message_definitions import MessageDefinitions
 from genego_ros.data.sample import Sample, SampleId, View
+from genego_ros.data.taco import TACO
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
 from genego_ros.types import Float64Array, Frame
@@ -244,6 +246,23 @@ def test_without_a_camera_the_first_is_taken(tmp_path: Path) -> None:
     write_h2o(tmp_path / "h2o", frames=range(2), cameras=("cam1", "cam2", "cam4"), size=(64, 36))
     assert main(["convert", "h2o", str(tmp_path / "h2o"), "--out", str(tmp_path / "bags")]) == 0
     assert [path.name for path in (tmp_path / "bags").iterdir()] == ["subject1_h1_0_cam1"]
+
+
+def test_taco_is_read_from_its_videos(tmp_path: Path) -> None:
+    """Its third-person cameras have no depth, and without MANO's files its hands are not known."""
+    write_taco(tmp_path / "taco", frames=5)
+    camera = TACO_CAMERAS[1]
+    command = ["convert", "taco", str(tmp_path / "taco"), "--out", str(tmp_path / "bags"), "--camera", camera]
+    assert main(command) == 0
+    (bag,) = (tmp_path / "bags").iterdir()
+    assert re.fullmatch(rf"\w+_20231105_019_{camera}", bag.name)
+    found = contents(bag)
+    assert not any("depth" in topic for topic in found)
+    assert [len(found[f"/{side}/image_raw/compressed"]) for side in ("camera", "truth/ego")] == [5, 5]
+    assert [len(message.hands) for message in found["/truth/ego/hands"]] == [0] * 5
+    dataset = TACO(tmp_path / "taco", [camera])
+    for i, message in enumerate(found["/camera/image_raw/compressed"]):
+        assert cv2.PSNR(picture(message), dataset[i].exo[0].frame.rgb) > 38
 
 
 def test_one_recording_that_cannot_be_read_does_not_stop_the_others(

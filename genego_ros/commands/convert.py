@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from importlib import import_module
 from pathlib import Path
 
 from tqdm import tqdm
 
 from genego_ros.data.bags import BagWriteError
-from genego_ros.data.convert import convert, recordings
+from genego_ros.data.convert import bag_name, convert, recordings
+from genego_ros.data.h2o import H2O
 from genego_ros.data.sample import Dataset
+from genego_ros.data.taco import TACO
 from genego_ros.errors import GenEgoError
 
-DATASETS = {"h2o": "genego_ros.data.h2o:H2O", "taco": "genego_ros.data.taco:TACO"}
+DATASETS = ("h2o", "taco")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="SRC", help="the data set's folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the bags, one a recording")
     parser.add_argument("--camera", help="the third-person camera (default: the first of every recording)")
+    parser.add_argument("--mano", type=Path, metavar="DIR", help="taco: MANO's files, without which hands are left out")
     pictures = parser.add_mutually_exclusive_group()
     pictures.add_argument("--raw", action="store_true", help="pictures as they are; large")
     pictures.add_argument(
@@ -37,14 +39,16 @@ def run(args: argparse.Namespace) -> int:
         GenEgoError: no such data set or camera, or the disk is full.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it, too, leaves nothing half-written
-    dataset = _open(args.dataset, args.source, args.camera)
+    dataset = _open(args)
     found = recordings(dataset, args.camera)
     failed = 0
     with tqdm(total=sum(map(len, found.values())), unit="frame", file=sys.stderr) as bar:
-        for name, indices in found.items():
-            path, end = args.out / name, bar.n + len(indices)
+        for indices in found.values():
+            path, end = args.out / bag_name(dataset.ids[indices[0]]), bar.n + len(indices)
             try:
-                new = convert(dataset, indices, path, args.dataset, args.raw, bar.update)
+                # A video is decoded frame after frame.
+                in_threads = args.dataset != "taco"
+                new = convert(dataset, indices, path, args.dataset, args.raw, in_threads, bar.update)
                 bar.write(f"{path}: {len(indices)} frames" + ("" if new else ", there already"))
             except BagWriteError:
                 raise  # the next one could not be written either
@@ -59,7 +63,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _open(kind: str, source: Path, camera: str | None) -> Dataset:
-    module, name = DATASETS[kind].split(":")
-    dataset: Dataset = getattr(import_module(module), name)(source, cameras=[camera] if camera else None)
-    return dataset
+def _open(args: argparse.Namespace) -> Dataset:
+    cameras = [args.camera] if args.camera else None
+    if args.dataset == "taco":
+        return TACO(args.source, cameras, mano=args.mano)
+    if args.mano:
+        raise GenEgoError("--mano belongs to taco; the recordings of h2o bring their keypoints along")
+    return H2O(args.source, cameras)

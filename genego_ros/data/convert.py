@@ -7,6 +7,7 @@ whenever it is made.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ import yaml
 
 from genego_ros.data.bag_storage import METADATA
 from genego_ros.data.bags import PARTIAL, BagWriter
-from genego_ros.data.sample import Dataset, SampleId
+from genego_ros.data.sample import Dataset, Sample, SampleId
 from genego_ros.data.sample_messages import Messages, SampleMessages
 from genego_ros.errors import GenEgoError
 from genego_ros.types import Float64Array
@@ -33,16 +34,18 @@ Result = TypeVar("Result")
 
 
 def recordings(dataset: Dataset, camera: str | None = None) -> dict[str, list[int]]:
-    """Names for bags -> indices of the samples of one recording and camera: "subject1_h1_0_cam2".
-
-    `camera` is the third-person camera to take; by default each recording's first.
-    """
+    """Recordings by name, with the indices of the samples of one third-person camera: by default each one's first."""
     taken: dict[str, str] = {}
     found: dict[str, list[int]] = {}
     for index, id in enumerate(dataset.ids):
         if id.camera == taken.setdefault(id.sequence, camera or id.camera):
-            found.setdefault(f"{id.sequence}/{id.camera}".replace("/", "_"), []).append(index)
+            found.setdefault(id.sequence, []).append(index)
     return found
+
+
+def bag_name(id: SampleId) -> str:
+    """Of the bag of a recording and camera, without what shells and file systems trip over: "subject1_h1_0_cam2"."""
+    return re.sub(r"\W+", "_", f"{id.sequence}/{id.camera}", flags=re.ASCII).strip("_")
 
 
 def stamp_of(id: SampleId, rate_hz: float) -> int:
@@ -56,6 +59,7 @@ def convert(
     path: Path,
     source: str,
     raw: bool = False,
+    in_threads: bool = True,
     written: Callable[[], object] = lambda: None,
 ) -> bool:
     """Writes samples of one recording and camera, in the order of their frames, as the bag `path`.
@@ -65,6 +69,7 @@ def convert(
     Args:
         source: the data set's name, kept in the bag.
         raw: pictures as they are, instead of jpeg, and png for depth.
+        in_threads: read several samples at once; otherwise one after the other, and only encoding has threads.
         written: called after each frame.
 
     Returns:
@@ -88,14 +93,18 @@ def convert(
         shutil.rmtree(left_over, ignore_errors=True)
     messages = SampleMessages(source, raw, dataset[indices[0]])
 
-    def moment(index: int) -> tuple[int, Float64Array, Messages]:
-        sample = dataset[index]
+    def moment(sample: Sample) -> tuple[int, Float64Array, Messages]:
         stamp_ns = stamp_of(sample.id, dataset.rate_hz)
         return stamp_ns, sample.exo[0].T_world_camera, messages.of(sample, stamp_ns)
 
+    moments = (
+        _in_order(lambda index: moment(dataset[index]), indices)
+        if in_threads
+        else _in_order(moment, map(dataset.__getitem__, indices))
+    )
     with BagWriter(path, custom_data=about, keep_partial=False) as writer:
         T_world_exo = None
-        for stamp_ns, T, contents in _in_order(moment, indices):
+        for stamp_ns, T, contents in moments:
             if T_world_exo is None or not np.array_equal(T_world_exo, T):
                 T_world_exo = T
                 contents.insert(0, ("/tf_static", messages.static(T, stamp_ns)))

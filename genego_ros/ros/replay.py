@@ -47,7 +47,9 @@ def node_arguments(given: Mapping[str, str]) -> dict[str, str]:
         raise GenEgoError("no recording is named: give bag:=FOLDER")
     bag = Path(given["bag"]).expanduser()
     if bag.exists() and not is_bag(bag):
-        raise GenEgoError(f"bag '{bag}' is no bag; `genego play` plays videos and pictures, `genego convert` makes bags")
+        raise GenEgoError(
+            f"bag '{bag}' is no bag; `genego play` plays videos and pictures, `genego convert` makes bags"
+        )
     camera = find_camera(bag, given.get("image_topic") or None)
     own = {argument.name for argument in OWN_ARGUMENTS}
     arguments = {name: value for name, value in given.items() if name not in own}
