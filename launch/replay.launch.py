@@ -10,34 +10,30 @@ from launch.actions import (
     OpaqueFunction,
     RegisterEventHandler,
 )
+from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
-from launch_ros.event_handlers import OnStateTransition
 
 from genego_ros.resources import resource
-from genego_ros.ros.deployment import describe_nodes
-from genego_ros.ros.replay import ARGUMENTS, node_arguments, player_command
+from genego_ros.ros.replay import ARGUMENTS, await_command, node_arguments, player_command
 from launch import LaunchContext, LaunchDescription
 
 
 def start(context: LaunchContext) -> list:
     given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
     arguments = node_arguments(given)
-    waiting = {node.executable for node in describe_nodes(arguments)}
-
-    def play_when_all_are_active(context: LaunchContext) -> list:
-        active = context.locals.event.action.node_name.rpartition("/")[2]
-        if active not in waiting:
-            return []  # active once more, while the recording runs
-        waiting.remove(active)
-        return [] if waiting else [ExecuteProcess(cmd=player_command(given), name="player", output="screen")]
-
     nodes = PythonLaunchDescriptionSource(str(resource("launch/genego.launch.py")))
+    waiter = ExecuteProcess(cmd=await_command(arguments), name="await_active", output="screen")
+    player = ExecuteProcess(cmd=player_command(given), name="player", output="screen")
+
+    def play(event: ProcessExited, context: LaunchContext) -> list:
+        return [player] if event.returncode == 0 else []
+
     return [
-        RegisterEventHandler(
-            OnStateTransition(goal_state="active", entities=[OpaqueFunction(function=play_when_all_are_active)])
-        ),
         IncludeLaunchDescription(nodes, launch_arguments=arguments.items()),
+        waiter,
+        RegisterEventHandler(OnProcessExit(target_action=waiter, on_exit=play)),
     ]
 
 

@@ -21,6 +21,7 @@ from genego_ros.errors import GenEgoError
 from genego_ros.geometry.skeleton import draw_hands
 from genego_ros.msg import EgoObservation, HandArray, PipelineStatus
 from genego_ros.ros import conversions
+from genego_ros.ros.status import is_active
 from genego_ros.ros.up import check_alive
 from genego_ros.types import ByteArray
 
@@ -96,7 +97,7 @@ class Collector:
 
     def _on_status(self, status: PipelineStatus) -> None:
         self.last_word = status.message
-        if status.message != "inactive" and not status.message.startswith("cannot "):
+        if is_active(status):
             self._active.add(status.node)
 
     def _on_message(self, name: str, data: bytes) -> None:

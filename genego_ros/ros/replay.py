@@ -58,6 +58,13 @@ def node_arguments(given: Mapping[str, str]) -> dict[str, str]:
     return deployment.complete({**arguments, "use_sim_time": "true"})
 
 
+def await_command(arguments: Mapping[str, str]) -> list[str]:
+    """What ends once the nodes of complete arguments are active."""
+    nodes = [node.executable for node in deployment.describe_nodes(arguments)]
+    prefix = deployment.topic_prefix(arguments["namespace"])
+    return [sys.executable, "-m", "genego_ros.ros.await_active", prefix, *nodes]
+
+
 def player_command(given: Mapping[str, str]) -> list[str]:
     """What plays the bag with its clock, once it has found the nodes."""
     bag = str(Path(given["bag"]).expanduser())
