@@ -18,6 +18,7 @@ from rosbags.typesys import Stores, get_typestore
 from genego_ros.data.bags import BagWriter, inspect_bag, read_bag
 from genego_ros.data.message_definitions import MessageDefinitions
 from genego_ros.errors import GenEgoError
+from genego_ros.ros.camera_topics import find_camera
 
 KILTED = get_typestore(Stores.ROS2_KILTED)
 ENDLESS = QosTime(9223372036, 854775807)
@@ -450,3 +451,38 @@ def test_a_genuine_bag_with_twelve_of_thirteen_files_gone(tmp_path: Path) -> Non
     (tmp_path / "metadata.yaml").unlink()
     images = [KILTED.deserialize_cdr(m.data, m.type) for m in read_bag(tmp_path)]
     assert [(i.width, i.height, len(i.data)) for i in images] == [(640, 480, 921_600)] * 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no test data in {SHARED}; GENEGO_TEST_DATA names the folder")
+def test_every_genuine_file_is_read_by_itself_or_refused() -> None:
+    """The files of a split bag hold together what the bag holds; none is left untried."""
+    files = [path for path in sorted(SHARED.rglob("*")) if path.suffix in (".mcap", ".db3")]
+    tried = [SHARED / name for name, _ in GENUINE]
+    assert files and all(any(path.is_relative_to(bag) for bag in tried) for path in files)
+    counts: dict[str, int] = {}
+    for path in files:
+        bag = str((path if path in tried else path.parent).relative_to(SHARED))
+        try:
+            counts[bag] = counts.get(bag, 0) + len(read(path))
+        except GenEgoError as error:
+            assert isinstance(dict(GENUINE)[bag], str) and str(path) in str(error)
+    assert counts == {name: sum(e.values()) for name, e in GENUINE if not isinstance(e, str)}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no test data in {SHARED}; GENEGO_TEST_DATA names the folder")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("apache_amber_soccer", ("/camera/image_raw", 2)),
+        ("apache_ros2bag_tools_images", ("/image", 3)),
+        ("apache_ros2_rosbag2/mcap/talker", "has no camera topic .*; its topics: /parameter_events, /rosout, /topic"),
+        ("apache_ros2_rosbag2/sqlite3/wbag", "has no camera topic .*; its topics: AAA, BBB"),
+    ],
+)
+def test_the_camera_of_a_genuine_bag_is_found_or_its_lack_is_said(name: str, expected: tuple[str, int] | str) -> None:
+    if isinstance(expected, str):
+        with pytest.raises(GenEgoError, match=expected):
+            find_camera(SHARED / name, None)
+        return
+    camera = find_camera(SHARED / name, None)
+    assert (camera.image, camera.frames) == expected

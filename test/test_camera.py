@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genego_ros.errors import GenEgoError
-from genego_ros.geometry.camera import project, rays, unproject
+from genego_ros.geometry.camera import as_seen_by, project, rays, unproject
 from genego_ros.types import Camera
 
 cameras = st.builds(
@@ -126,3 +126,30 @@ def test_a_resized_camera_sees_a_point_where_the_resized_picture_shows_it(sx: in
     centre = np.array([[(round(column) - camera.cx) / camera.fx, (round(row) - camera.cy) / camera.fy, 1.0]])
     pixels, _ = project(centre, camera.resized(40 * sx, 30 * sy))
     np.testing.assert_allclose(pixels[0], shown, atol=1e-9)
+
+
+def test_a_picture_as_another_camera_sees_it() -> None:
+    """Colour is the direction of the ray, which does not depend on the camera."""
+
+    def shot(camera: Camera) -> np.ndarray:
+        x, y, _ = np.moveaxis(rays(camera), -1, 0)
+        return np.stack([128 + 100 * x, 128 + 100 * y, 128 - 50 * x], axis=-1).round().astype(np.uint8)
+
+    wide = Camera(1280, 720, 636.7, 636.3, 635.3, 366.9)
+    ours = Camera.from_hfov(640, 360, 80.0)
+    picture, known = as_seen_by(shot(wide), wide, ours)
+    assert known.all()
+    assert np.abs(picture.astype(int) - shot(ours)).max() <= 1
+    same, known = as_seen_by(shot(wide), wide, wide)
+    assert known.all()
+    np.testing.assert_array_equal(same, shot(wide))
+
+
+def test_beyond_the_picture_nothing_is_known() -> None:
+    narrow = Camera(64, 48, 64.0, 64.0, 31.5, 23.5)
+    wide = Camera(64, 48, 32.0, 32.0, 31.5, 23.5)
+    picture, known = as_seen_by(np.full((48, 64, 3), 200, np.uint8), narrow, wide)
+    inside = np.zeros((48, 64), bool)
+    inside[12:36, 16:48] = True  # half the focal length shows half the size
+    np.testing.assert_array_equal(known, inside)
+    assert (picture[inside] == 200).all() and (picture[~inside] == 0).all()

@@ -11,12 +11,14 @@ import yaml
 
 from genego_ros.errors import GenEgoError
 from genego_ros.resources import resource
+from genego_ros.ros import replay
 from genego_ros.ros.deployment import ARGUMENTS, complete, describe_nodes, fastdds_profile
 
 # Not `launch`: the folder launch/ of the source tree would pass for it.
 pytest.importorskip("launch_ros", reason="launch and launch_ros come with a ROS 2 install")
 
-from launch.actions import OpaqueFunction, SetEnvironmentVariable
+from launch.actions import ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import get_launch_description_from_python_launch_file
 from launch.substitutions import LocalSubstitution
 from launch.utilities import perform_substitutions
@@ -96,3 +98,46 @@ def test_a_bad_parameter_file_is_named(tmp_path: Path) -> None:
     broken.write_text("/**:\n  ros__parameters: {ego: [1,\n")
     with pytest.raises(GenEgoError, match=r"(?s)broken\.yaml' is not YAML: .*line 3"):
         actions(params_file=str(broken))
+
+
+# Replaying -------------------------------------------------------------------------------------------
+
+
+def replay_actions(**given: str) -> tuple[list[Any], LaunchContext]:
+    context = LaunchContext()
+    context.launch_configurations.update(given)
+    description = get_launch_description_from_python_launch_file(str(resource("launch/replay.launch.py")))
+    for argument in description.get_launch_arguments():
+        argument.visit(context)
+    (start,) = [entity for entity in description.entities if isinstance(entity, OpaqueFunction)]
+    return list(start.visit(context)), context
+
+
+def words(action: ExecuteProcess, context: LaunchContext) -> list[str]:
+    return [perform_substitutions(context, word) for word in action.cmd]
+
+
+def test_a_replay_starts_the_nodes_and_then_the_player() -> None:
+    bag = str(resource("examples/sample"))
+    (nodes, waiter, handler), context = replay_actions(bag=bag, composed="false", player="genego")
+    given = {argument.name: argument.default for argument in replay.ARGUMENTS}
+    given.update(bag=bag, composed="false", player="genego")
+    arguments = replay.node_arguments(given)
+    assert dict(nodes.launch_arguments) == arguments
+    assert words(waiter, context) == replay.await_command(arguments)
+    nodes.visit(context)
+    assert nodes.launch_description_source.location == str(resource("launch/genego.launch.py"))
+
+    def ended(code: int) -> list[Any]:
+        event = ProcessExited(action=waiter, returncode=code, name="", cmd=[], cwd=None, env=None, pid=1)
+        assert handler.event_handler.matches(event)
+        return list(handler.event_handler.handle(event, context))
+
+    (player,) = ended(0)
+    assert words(player, context) == replay.player_command(given)
+    assert ended(130) == []
+
+
+def test_a_replay_without_a_bag_says_so() -> None:
+    with pytest.raises(GenEgoError, match="give bag:=FOLDER"):
+        replay_actions()

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import heapq
 import logging
+import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -124,19 +126,36 @@ def _with_promised_qos(topics: tuple[BagTopic, ...], metadata: Mapping[str, Any]
 # Writing -------------------------------------------------------------------------------------------
 
 
+PARTIAL = ".partial-"
+"""In the name of the folder in which an unfinished bag lies, after the bag's own name."""
+
+
+class BagWriteError(GenEgoError):
+    """The disk is full or gone: what is written next will fail as well."""
+
+
 class BagWriter:
     """Writes a bag (mcap, rosbag2 metadata version 9) that appears under its name only when it is whole.
 
-    Until the `with` block ends cleanly the recording lies in a folder `<name>.partial-*` beside; it stays
-    there when the block fails, and its .mcap can be read as far as it goes.
+    Until the `with` block ends cleanly the recording lies in a folder `<name>.partial-*` beside. When the block
+    fails it stays there, and its .mcap can be read as far as it goes; unless it can be made anew.
 
     Raises:
         GenEgoError: the path exists, cannot be written, or a message type is not known.
     """
 
-    def __init__(self, path: str | Path, topics: Mapping[str, str] | None = None) -> None:
-        """`topics`: names to message types; `add_topic` adds more at any time."""
+    def __init__(
+        self,
+        path: str | Path,
+        topics: Mapping[str, str] | None = None,
+        custom_data: Mapping[str, str] | None = None,
+        keep_partial: bool = True,
+    ) -> None:
+        """`topics`: names to message types; `add_topic` adds more at any time. `custom_data`: for metadata.yaml.
+        `keep_partial`: leave what was written when the block fails."""
         self.path = Path(path)
+        self._custom_data = dict(custom_data or {})
+        self._keep_partial = keep_partial
         self.counts: dict[str, int] = {}
         """Messages written so far, by topic."""
         self._topics = dict(topics or {})
@@ -149,13 +168,21 @@ class BagWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # rosbags names the .mcap after its folder, which therefore carries the final name from the start.
-            self._partial = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.partial-", dir=self.path.parent))
-            self._writer = Writer(self._partial / self.path.name, version=9, storage_plugin=StoragePlugin.MCAP)
-            self._writer.open()
+            self._partial = Path(tempfile.mkdtemp(prefix=f"{self.path.name}{PARTIAL}", dir=self.path.parent))
         except OSError as error:
-            raise GenEgoError(f"{self.path} cannot be written ({error}); choose another folder") from error
-        for name, kind in self._topics.items():
-            self.add_topic(name, kind)
+            raise BagWriteError(f"{self.path} cannot be written ({error}); choose another folder") from error
+        try:
+            self._writer = Writer(self._partial / self.path.name, version=9, storage_plugin=StoragePlugin.MCAP)
+            for key, value in self._custom_data.items():
+                self._writer.set_custom_data(key, value)
+            self._writer.open()
+            for name, kind in self._topics.items():
+                self.add_topic(name, kind)
+        except BaseException as error:
+            shutil.rmtree(self._partial, ignore_errors=True)  # nothing is in it yet
+            if isinstance(error, OSError):
+                raise self._failure(error) from error
+            raise
         return self
 
     def add_topic(self, name: str, type_name: str, qos: Iterable[Qos] = ()) -> None:
@@ -175,9 +202,7 @@ class BagWriter:
         try:
             self._writer.write(self._connections[topic], time_ns, data)
         except OSError as error:
-            raise GenEgoError(
-                f"{self._partial}: writing failed ({error}); make room, what came before is kept there"
-            ) from error
+            raise self._failure(error) from error
         self.counts[topic] += 1
 
     def __exit__(
@@ -186,10 +211,25 @@ class BagWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is not None:
+        if kind is None:
+            try:
+                self._writer.close()
+                (self._partial / self.path.name).rename(self.path)
+                self._partial.rmdir()
+                return
+            except OSError as failure:
+                self._give_up()
+                raise self._failure(failure) from failure
+        self._give_up()
+
+    def _give_up(self) -> None:
+        with suppress(OSError):  # of what cannot be written now: the disk is full, which was told already
             self._writer.abort()
+        if self._keep_partial:
             _log.warning("the recording was not finished; what there is of it lies in %s", self._partial)
-            return
-        self._writer.close()
-        (self._partial / self.path.name).rename(self.path)
-        self._partial.rmdir()
+        else:
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _failure(self, error: OSError) -> BagWriteError:
+        kept = f"; what came before is kept in {self._partial}" if self._keep_partial else ""
+        return BagWriteError(f"{self.path}: writing failed ({error}); make room on the disk{kept}")

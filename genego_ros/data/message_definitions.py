@@ -1,17 +1,23 @@
-"""What a recording says of its message types: their definition in text and their type hash."""
+"""What a recording says of its message types, their definition in text and their type hash; and messages as the bytes
+of a recording, without ROS."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
 from genego_ros.errors import GenEgoError
+
+_SOURCE = Path(__file__).resolve().parents[2]
+"""The source tree, where our own messages are defined also before they are built."""
 
 
 def full_type_name(name: str) -> str:
@@ -28,7 +34,7 @@ class MessageDefinitions:
 
     def __init__(self) -> None:
         self._store = get_typestore(Stores.EMPTY)
-        self._kilted = get_typestore(Stores.ROS2_KILTED)
+        self._kilted = _kilted()
 
     def definition(self, name: str) -> tuple[str, str]:
         """The definition of a message type with all it is made of, and its type hash (RIHS01, REP 2016).
@@ -41,6 +47,33 @@ class MessageDefinitions:
         # rosbags hashes the legacy type `char` as such, rosidl as the uint8 it stands for; so the hash that
         # rosidl has left beside the definition is the one to trust.
         return text, installed_hash(name) or self._store.hash_rihs01(name)
+
+    def message(self, name: str) -> Any:
+        """The class of a message type: a dataclass with the message's fields, arrays of numbers as numpy arrays.
+
+        Raises:
+            GenEgoError: as `definition`.
+        """
+        self._learn(name)
+        return self._store.types[name]
+
+    def serialize(self, message: Any) -> bytes:
+        """CDR with its 4 bytes of encapsulation, of an instance of a class that `message` gave."""
+        return bytes(self._store.serialize_cdr(message, message.__msgtype__))
+
+    def deserialize(self, data: bytes, name: str) -> Any:
+        """The message in CDR bytes; large arrays in it are views of `data`.
+
+        Raises:
+            GenEgoError: as `definition`, or the bytes are no such message.
+        """
+        self._learn(name)
+        try:
+            return self._store.deserialize_cdr(data, name)
+        except Exception as error:  # rosbags lets pass whatever damaged bytes provoke
+            raise GenEgoError(
+                f"{len(data)} bytes are no {name} ({error}); was it recorded with other types?"
+            ) from error
 
     def _learn(self, name: str) -> None:
         """Puts a type and those of its fields into the store."""
@@ -65,6 +98,12 @@ class MessageDefinitions:
                 self._learn(part)
 
 
+@cache
+def _kilted() -> Typestore:
+    """Only read from."""
+    return get_typestore(Stores.ROS2_KILTED)
+
+
 def _message_in(description: Any) -> str | None:
     """The message type in rosbags' description of a field: (tag, content), arrays nested; None for a number."""
     tag, content = description
@@ -77,7 +116,10 @@ def _installed_file(name: str, suffix: str) -> Path | None:
     """The file of a type below share/ of the first prefix that has it."""
     package, kind, message = name.split("/")
     prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
-    candidates = (Path(prefix, "share", package, kind, message + suffix) for prefix in prefixes)
+    folders = [Path(prefix, "share", package) for prefix in prefixes]
+    if package == "genego_ros":
+        folders.append(_SOURCE)
+    candidates = (folder / kind / (message + suffix) for folder in folders)
     return next(filter(Path.is_file, candidates), None)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numba import float32, intp, njit, types, uint8
 
 from genego_ros.errors import GenEgoError
-from genego_ros.types import Array, ByteArray, Camera, Cloud, Float64Array, FloatArray
+from genego_ros.types import Array, BoolArray, ByteArray, Camera, Cloud, Float64Array, FloatArray
 
 STEEPEST = np.float32(4.0)
 """Tangent of the largest slant that one surface is believed to have, 76 degrees."""
@@ -37,6 +38,31 @@ def project(points: Array, camera: Camera) -> tuple[Float64Array, Float64Array]:
     in_front = np.where(z > 0, z, np.nan)
     pixels = np.stack([camera.fx * x / in_front + camera.cx, camera.fy * y / in_front + camera.cy], axis=1)
     return pixels, z
+
+
+def as_seen_by(picture: ByteArray, camera: Camera, wanted: Camera) -> tuple[ByteArray, BoolArray]:
+    """A picture of one camera as another in the same place, turned the same way, would have taken it.
+
+    Args:
+        picture: uint8 (H, W, 3), of `camera`.
+
+    Returns:
+        uint8 (H', W', 3) of `wanted`, black beyond the picture, and bool (H', W'): where the picture reaches.
+    """
+    # To the wanted scale by area first, so that nothing is left out; the rest is a shift and a little more.
+    size = (round(camera.width * wanted.fx / camera.fx), round(camera.height * wanted.fy / camera.fy))
+    way = cv2.INTER_AREA if size[0] < camera.width else cv2.INTER_LINEAR
+    scaled = cv2.resize(picture, size, interpolation=way) if size != (camera.width, camera.height) else picture
+    source = camera.resized(*size)
+    to_source = source.matrix @ np.linalg.inv(wanted.matrix)
+    target = (wanted.width, wanted.height)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(np.asarray(scaled), to_source[:2], target, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    u = to_source[0, 0] * np.arange(wanted.width) + to_source[0, 2]
+    v = to_source[1, 1] * np.arange(wanted.height) + to_source[1, 2]
+    known = ((v > -0.5) & (v < size[1] - 0.5))[:, None] & ((u > -0.5) & (u < size[0] - 0.5))
+    moved[~known] = 0
+    return np.asarray(moved), known
 
 
 def unproject(depth: FloatArray, rgb: ByteArray, camera: Camera, near: float, far: float) -> Cloud:

@@ -53,6 +53,12 @@ def from_time(stamp: Time) -> int:
     return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
 
 
+def stamp_in(data: bytes) -> int:
+    """The header's stamp of a message that begins with one, from its CDR bytes (after 4 bytes of encapsulation)."""
+    seconds, nanoseconds = np.frombuffer(data, "<i4", 2, 4).tolist()
+    return int(seconds) * NANOSECONDS + int(nanoseconds)
+
+
 def to_header(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=to_time(stamp_ns), frame_id=frame_id)
 

@@ -33,6 +33,11 @@ def empty_status(node: str) -> PipelineStatus:
     return status
 
 
+def is_active(status: PipelineStatus) -> bool:
+    """Whether the node that says so takes frames."""
+    return status.message != "inactive" and not status.message.startswith("cannot ")
+
+
 def to_diagnostics(status: PipelineStatus, stamp: object) -> DiagnosticArray:
     """OK, or WARN with the status message."""
     well = status.message == "ok"

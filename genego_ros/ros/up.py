@@ -85,6 +85,16 @@ def stop(processes: list[subprocess.Popen[bytes]]) -> None:
             process.wait()
 
 
+def check_alive(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """
+    Raises:
+        GenEgoError: one of them has ended.
+    """
+    for process in processes:
+        if process.poll() is not None:
+            raise GenEgoError(f"a node ended with exit code {process.returncode}; what it said stands above")
+
+
 def node_environment(hosts: str = "one") -> dict[str, str]:
     """This environment with the Fast DDS profile for one host or several, unless the user has set one."""
     return {"FASTDDS_DEFAULT_PROFILES_FILE": str(fastdds_profile(hosts)), **os.environ}
