@@ -61,7 +61,8 @@ def _watch(futures: Iterable[Future[None]], counter: Synchronized[int], bar: tqd
     pending = set(futures)
     while pending:
         done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
-        bar.update(counter.value - bar.n)
+        if counter.value > bar.n:
+            bar.update(counter.value - bar.n)
         for future in done:
             try:
                 future.result()

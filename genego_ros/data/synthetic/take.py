@@ -19,6 +19,7 @@ from genego_ros.data.synthetic.rig import ego_mount, make_rig
 from genego_ros.data.synthetic.room import Room, chair_meshes, make_room
 from genego_ros.data.synthetic.scene import EGO_CAMERA, Moment, RecordingCamera, Scene
 from genego_ros.data.synthetic.sensor import random_sensor
+from genego_ros.errors import GenEgoError
 from genego_ros.types import Float64Array
 
 FROM_TABLE = (0.1, 0.18)
@@ -27,6 +28,8 @@ LEAN = 0.15
 """Radians by which people lean over their work, about; motion is planned for shoulders there."""
 LOOKS = 9
 """Moments of a recording at which it is looked up where the person is."""
+TAKES = 6
+"""Motions that are tried until the cameras have places from where they see it."""
 ABOVE_TABLE = 0.15
 """Metres above the table below which what moves needs a free place on it."""
 GRID = 0.06
@@ -68,9 +71,16 @@ class Take:
         room = make_room(stream(plan, "room", plan.scene))
         front = room.table.outline[:, 1].min() - stream(plan, name, "seat").uniform(*FROM_TABLE)
         self._seat = np.array([0.0, front])
-        self._action = self._play(room)
         self._names = [tuple(mesh.name for mesh in part.meshes) for part in self.model.parts]
-        self._set_up(room, size)
+        for attempt in range(TAKES):
+            try:
+                self._action = self._play(room, attempt)
+                self._set_up(room, size)
+                return
+            except GenEgoError as error:
+                # What is done there hides from every camera; something else is done instead.
+                failure = error
+        raise GenEgoError(f"recording {name} cannot be staged: {failure}")
 
     def instant(self, frame: int) -> Instant:
         """Where everything is at a frame of the motion."""
@@ -87,12 +97,12 @@ class Take:
             self._action.descriptions[frame],
         )
 
-    def _play(self, room: Room) -> action.Action:
+    def _play(self, room: Room, attempt: int) -> action.Action:
         plan, body = self.plan, self._body
         person = action.Person(
             (body.hand_rig("left"), body.hand_rig("right")), body.shoulders(self._seat, lean=LEAN), body.arm_length
         )
-        rng = stream(plan, plan.sequence, "action")
+        rng = stream(plan, plan.sequence, "action", attempt)
         return action.script(rng, person, self.model, room.table_height, plan.length, plan.rate_hz, room.words)
 
     def _posed(self, frame: int) -> Posed:
