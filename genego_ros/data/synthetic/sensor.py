@@ -194,7 +194,9 @@ def _develop(light, noise, gain, balance, vignetting, shot, read, saturation, to
                 above = (noise[up, c] + noise[down, c]) * np.float32(0.5)
                 n_red, n_green, n_blue = (beside, here, above) if r & 1 == 0 else (above, here, beside)
             else:
-                diagonal = (noise[up, left] + noise[up, right] + noise[down, left] + noise[down, right]) * np.float32(0.25)
+                diagonal = (noise[up, left] + noise[up, right] + noise[down, left] + noise[down, right]) * np.float32(
+                    0.25
+                )
                 n_red, n_green, n_blue = (here, cross, diagonal) if r & 1 == 0 else (diagonal, cross, here)
             y, x = np.float32(r - 0.5 * (height - 1)), np.float32(c - 0.5 * (width - 1))
             share = gain * (1 - vignetting * (x * x + y * y) * corner)

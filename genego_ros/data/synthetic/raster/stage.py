@@ -12,7 +12,7 @@ from genego_ros.data.synthetic.raster import light, materials
 from genego_ros.data.synthetic.raster.card import ROW, context, image, program, set_uniforms, table
 from genego_ros.data.synthetic.raster.geometry import Geometry, Placed, in_view
 from genego_ros.data.synthetic.scene import Moment, Scene
-from genego_ros.types import Array, BoolArray, Float64Array
+from genego_ros.types import Array, BoolArray
 
 SHADOW_MAP = 1024
 """Side of a lamp's shadow map."""
@@ -160,4 +160,3 @@ def _write_rows(texture: Any, vertices: Array, first: int) -> None:
         padded = np.zeros(((last - row) * ROW, 4), vertices.dtype)
         padded[: len(vertices) - row * ROW] = vertices[row * ROW :]
         texture.write(padded.tobytes(), viewport=(0, row, ROW, last - row))
-
