@@ -20,7 +20,7 @@ from genego_ros.data.synthetic.scene import CAMERAS, Mesh, Sensor
 from genego_ros.types import Float64Array
 
 MODELS = Path(__file__).parents[1] / "models"
-SEEDS = (0, 1, 6)  # a desk, a round table, a tablecloth
+SEEDS = (1, 6)  # a round table, a tablecloth
 FREE = ((0.0, -0.12, 0.24), (0.3, 0.1, 0.05))
 
 
@@ -76,9 +76,9 @@ def test_the_table_is_as_high_and_as_large_as_it_says(seed: int) -> None:
 
 
 def test_the_floor_is_whole_and_walls_stand_all_around() -> None:
-    floor = highest(room(0).meshes, np.random.default_rng(2).uniform(-1.9, 1.9, (40, 2)))
+    floor = highest(room(SEEDS[0]).meshes, np.random.default_rng(2).uniform(-1.9, 1.9, (40, 2)))
     assert (floor >= 0).all()
-    points = np.concatenate([mesh.vertices for mesh in room(0).meshes])
+    points = np.concatenate([mesh.vertices for mesh in room(SEEDS[0]).meshes])
     for axis in (0, 1):
         for sign in (-1, 1):
             assert 1.9 < (sign * points[:, axis]).max() < 3.5
@@ -132,7 +132,7 @@ def test_every_kind_of_thing_stands_on_the_plane() -> None:
     assert len(kinds) >= 12
     for kind in kinds:
         for seed in range(2):
-            points = kind(np.random.default_rng(seed), room(0).palette).vertices
+            points = kind(np.random.default_rng(seed), room(SEEDS[0]).palette).vertices
             assert 0 <= points[:, 2].min() < 1e-3, kind.__name__
             assert np.ptp(points, axis=0).max() < 0.5, kind.__name__
 

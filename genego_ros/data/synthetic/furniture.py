@@ -112,8 +112,8 @@ def lying_books(rng: np.random.Generator, count: int) -> list[Solid]:
         thick, wide, deep = rng.uniform(0.012, 0.04), rng.uniform(0.13, 0.2), rng.uniform(0.19, 0.26)
         yaw = rng.normal(0, 0.15)
         place = (*rng.normal(0, 0.01, 2), z)
-        inner = box((wide - 0.006, deep - 0.006, thick - 0.004)).tinted((0.8, 0.76, 0.66))
-        solids.append(inner.at((place[0] + 0.004, place[1], z + 0.002), yaw))
+        inner = box((wide - 0.01, deep - 0.008, thick - 0.004)).tinted((0.8, 0.76, 0.66))
+        solids.append(inner.at((place[0] + 0.002, place[1], z + 0.002), yaw))
         tint = cover_tint(rng)
         for side in (0.0, thick - 0.002):
             solids.append(box((wide, deep, 0.002)).tinted(tint).at((place[0], place[1], z + side), yaw))
@@ -144,7 +144,7 @@ def plant(rng: np.random.Generator, palette: Palette, height: float) -> Assembly
     made.add(palette.leaf, cylinder(0.93 * rim, 0.01).at((0, 0, 0.92 * earth)).tinted((0.16, 0.1, 0.08)))
     length = height - earth
     wide = rng.uniform(0.10, 0.3)
-    for _ in range(int(rng.integers(14, 30))):
+    for _ in range(int(rng.integers(12, 22))):
         made.add(palette.leaf, _leaf(rng, length * rng.uniform(0.5, 1.05), wide).at((0, 0, 0.95 * earth)))
     return made
 

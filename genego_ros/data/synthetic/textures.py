@@ -92,8 +92,8 @@ def _scratches(rng: np.random.Generator, count: int, longest: int) -> FloatArray
 def _wear(rng: np.random.Generator, colors: FloatArray, strength: float) -> FloatArray:
     """Slow drifts of tone, a few stains and fine scratches, on colours (512, 512, 3)."""
     drift = 1 + 0.035 * strength * noise(rng, 1.5)
-    stains = np.clip(noise(rng, 3, 2) - 1.6, 0, 1)
-    worn = colors * (drift * (1 - 0.10 * strength * stains))[..., None]
+    stains = np.clip(noise(rng, 3, 2) - 1.8, 0, 1)
+    worn = colors * (drift * (1 - 0.07 * strength * stains))[..., None]
     lines = _scratches(rng, int(30 * strength), 60)[..., None]
     return worn + lines * (6 * strength)
 
@@ -161,9 +161,9 @@ def wood(
     ring = (radius / width + rng.random(boards).astype(np.float32)[number] * 9) % 1.0
     spacing = width / np.maximum(np.abs(side) / radius, 0.12) * SIZE / tile
     visible = np.clip((spacing - 1.5) / 4, 0, 1)
-    fibre = noise(rng, 120, 0.7, 16)
+    fibre = noise(rng, 120, 0.7, 36)
     tone = rng.normal(0, spread, boards).astype(np.float32)[number]
-    value = 0.42 + tone + 0.3 * visible * (ring**2 - 0.33) + 0.11 * fibre + 0.05 * noise(rng, 5, 1.5, 3)
+    value = 0.42 + tone + 0.36 * visible * (ring**2 - 0.33) + 0.075 * fibre + 0.05 * noise(rng, 5, 1.5, 3)
     pores = np.clip(fibre - 1.3, 0, 2)
     early, late = WOODS[species]
     darkest = (0.72 * late[0], 0.72 * late[1], 0.72 * late[2])
@@ -190,13 +190,12 @@ def parquet(rng: np.random.Generator, species: str) -> Material:
 
 def marble(rng: np.random.Generator, base: Color, vein: Color) -> Material:
     """Polished stone with veins."""
-    warp = noise(rng, 2, 1.6)
+    warp, present = noise(rng, 2, 1.6), np.clip(0.6 + 0.5 * noise(rng, 2), 0, 1)
     drawn = np.zeros((SIZE, SIZE), np.float32)
     for cycles, width, share in ((1.6, 0.05, 0.75), (3.5, 0.045, 0.4), (8, 0.05, 0.2)):
         field = noise(rng, cycles, 1.4) + 0.5 * warp
-        drawn += share * np.exp(-((field / width) ** 2)) * np.clip(0.6 + 0.5 * noise(rng, 2), 0, 1)
-    clouds = 0.10 * noise(rng, 2.5, 1.2)
-    colors = _blend(np.clip(drawn + clouds + 0.08, 0, 1), base, vein) + 1.5 * noise(rng, 120, 0)[..., None]
+        drawn += share * np.exp(-((field / width) ** 2)) * present
+    colors = _blend(np.clip(drawn + 0.1 * warp + 0.08, 0, 1), base, vein) + 1.5 * noise(rng, 120, 0)[..., None]
     return Material(texture=_picture(_wear(rng, colors, 0.5)), roughness=0.22, tile=1.4)
 
 
@@ -243,7 +242,7 @@ def concrete(rng: np.random.Generator, tone: float = 150.0) -> Material:
 def plaster(rng: np.random.Generator, color: Color, roughcast: float = 1.0) -> Material:
     """A painted wall: the roller's grain, drifts of tone, and marks of use."""
     drift = 0.018 * noise(rng, 1.2, 1.5) + 0.007 * noise(rng, 30, 0.5, 0.6)
-    marks = np.clip(noise(rng, 5, 2) - 2.2, 0, 1)
+    marks = np.clip(noise(rng, 4, 2) - 2.6, 0, 1)
     colors = np.asarray(color, np.float32) * (1 + drift - 0.10 * marks)[..., None]
     bump = 7e-5 * roughcast * noise(rng, 120, 0.5) + 2e-4 * roughcast * noise(rng, 14, 1.0)
     return Material(texture=_picture(colors), roughness=0.85, bump=bump.astype(np.float32), tile=2.0)
@@ -278,9 +277,9 @@ def bricks(rng: np.random.Generator, color: Color, mortar: Color, painted: bool 
     columns, rows, tile = 4, 12, 1.0
     along, across = _grid(tile)
     row = np.floor(across * rows / tile).astype(int)
-    rough = noise(rng, 30, 1.2)
-    x = along * columns / tile + 0.5 * (row % 2) + 0.006 * noise(rng, 12)
-    y = across * rows / tile + 0.02 * noise(rng, 12)
+    rough, uneven = noise(rng, 30, 1.2), noise(rng, 12)
+    x = along * columns / tile + 0.5 * (row % 2) + 0.006 * uneven
+    y = across * rows / tile + 0.02 * uneven
     inside = np.minimum(_edges(x) * tile / columns, _edges(y) * tile / rows) - 0.0055
     brick = np.clip(inside / 0.003, 0, 1)
     column = np.floor(x).astype(int) % columns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,8 +12,16 @@ from numpy.typing import ArrayLike
 from genego_ros.data.synthetic.scene import Environment, KeyLight, Scene
 from genego_ros.types import Float64Array, FloatArray
 
-NEAR, FAR = 0.03, 60.0
+NEAR, FAR = 0.03, 200.0
 """Metres between which triangles are drawn, by cameras and lamps."""
+DISTANT = 60.0
+"""Metres at which the environment's brightest spot is placed."""
+LEAST_HEIGHT = 0.3
+"""Sine of the elevation below which a spot is none; from there rooms have walls."""
+LEAST_SHARE = 0.06
+"""Share of the light on the table below which a spot casts no shadow to speak of."""
+LUMA = np.array([0.2126, 0.7152, 0.0722])
+"""ITU-R BT.709."""
 MIDDLING = np.array([0.4, 0.36, 0.32])
 """What an unknown neighbour reflects: wood, skin, paper."""
 LEVELS = 8
@@ -59,6 +68,37 @@ def harmonics(environment: Environment) -> FloatArray:
     return (moments * (norms * cosine_lobe)[:, None]).astype(np.float32)
 
 
+def without_brightest(environment: Environment, target: tuple[float, float, float]) -> Parted:
+    """Takes the brightest spot out of an environment, as a far lamp that can cast shadows.
+
+    The spot is what exceeds the light around it within 25 degrees; it stays where it is if it is low or weak.
+    """
+    rows = 32
+    picture = shrink(environment.radiance, rows).astype(np.float64)
+    d, solid_angles = directions(rows)
+    luminance = picture @ LUMA
+    seen = (d.reshape(-1, 3) @ d.reshape(-1, 3).T > np.cos(np.radians(15.0))) * solid_angles.ravel()
+    peak = d.reshape(-1, 3)[np.argmax(seen @ luminance.ravel() / seen.sum(axis=1))]
+    cosine = d @ peak
+    ring = (cosine < np.cos(np.radians(25.0))) & (cosine > np.cos(np.radians(40.0)))
+    excess = np.maximum(picture - np.median(picture[ring], axis=0), 0) * (cosine > np.cos(np.radians(25.0)))[..., None]
+    strength = excess @ LUMA * solid_angles
+    middle = np.einsum("hw,hwk->k", strength, d) / max(strength.sum(), 1e-12)
+    level = np.sum(luminance * solid_angles * np.maximum(d[..., 2], 0))
+    if middle[2] < LEAST_HEIGHT or strength.sum() * middle[2] < LEAST_SHARE * level:
+        return Parted(environment, None)
+    middle /= np.linalg.norm(middle)
+    spread = np.sqrt(np.sum(strength * (1 - np.minimum(d @ middle, 1.0) ** 2)) / strength.sum())
+    c, s = np.cos(environment.turn), np.sin(environment.turn)
+    towards = np.array([c * middle[0] - s * middle[1], s * middle[0] + c * middle[1], middle[2]])
+    x, y, z = np.add(target, DISTANT * towards).tolist()
+    red, green, blue = np.einsum("hwc,hw->c", excess, solid_angles).tolist()
+    # An even disk of radius r has the mean square distance r^2 / 2 from its middle; a square of its area is the lamp.
+    size = float(np.sqrt(2 * np.pi) * spread * DISTANT)
+    rest = Environment((picture - excess).astype(np.float32), environment.turn)
+    return Parted(rest, KeyLight((x, y, z), target, size, (red, green, blue)))
+
+
 def bounce(scene: Scene) -> Float64Array:
     """(3,): radiance of a surface of middling colour that looks up, lit by the environment and the lamps."""
     received = harmonics(scene.environment).T @ [1, 0, 1, 0, 0, 0, 2, 0, 0]
@@ -83,6 +123,13 @@ def mirror_images(radiance: FloatArray) -> FloatArray:
         image = lobe @ shrink(radiance, rows).reshape(-1, 3) / lobe.sum(axis=1, keepdims=True)
         levels.append(shrink(image.reshape(rows, 2 * rows, 3).astype(np.float32), MIRROR[0]))
     return np.stack(levels)
+
+
+class Parted(NamedTuple):
+    """An environment in two."""
+
+    rest: Environment
+    spot: KeyLight | None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +19,9 @@ from genego_ros.geometry import rigid
 from genego_ros.types import Camera, Float64Array
 
 LAMPS = 2
-"""Lamps at most; the shaders' arrays are so long."""
+"""Lamps of a scene at most; with the environment's brightest spot the shaders' arrays are full."""
+MIDDLE = (0.0, 0.0, 0.75)
+"""Where the fine shadows are in a scene without lamps: on its table."""
 
 
 class RasterRenderer:
@@ -33,13 +35,16 @@ class RasterRenderer:
         if len(scene.lights) > LAMPS:
             raise GenEgoError(f"the scene has {len(scene.lights)} lamps, the raster renderer draws {LAMPS} at most")
         context()  # fails here, not at the first picture
-        self._scene = scene
+        # Shadows are cast by lamps alone: the environment's brightest spot becomes one.
+        self._environment = scene.environment
+        rest, spot = light.without_brightest(scene.environment, scene.lights[0].target if scene.lights else MIDDLE)
+        self._scene = scene = replace(scene, environment=rest, lights=scene.lights + ((spot,) if spot else ()))
         self._cameras = {camera.name: camera.camera for camera in scene.cameras}
         self._stage: Stage | None = None
         self._moving: frozenset[str] = frozenset()
         self._targets: dict[tuple[int, int], _Targets] = {}
         self._light = _Light(scene)
-        self._sky = np.ascontiguousarray(scene.environment.radiance, np.float32)
+        self._sky = np.ascontiguousarray(self._environment.radiance, np.float32)
 
     def __enter__(self) -> RasterRenderer:
         return self
@@ -127,15 +132,16 @@ class RasterRenderer:
             "stride": targets.stride,
         }
         _fill(
-            targets.open[0],
+            targets.occlusion,
             "occlusion.frag",
             **view,
             maps=stage.maps.color_attachments[0],
             lamp_from_world=[view.T_lamp_world for view in stage.narrow_views],
             focal=[(a.focal, b.focal) for a, b in zip(stage.narrow_views, stage.wide_views, strict=True)],
         )
-        _fill(targets.open[1], "smooth.frag", values=targets.open[0].color_attachments[0], step=(1, 0))
-        _fill(targets.open[0], "smooth.frag", values=targets.open[1].color_attachments[0], step=(0, 1))
+        for source, target, step in ((0, 1, (1, 0)), (1, 0, (0, 1))):
+            values = targets.open[source].color_attachments[0]
+            _fill(targets.open[target], "smooth.frag", values=values, guides=targets.guide, step=step)
         _fill(
             targets.light,
             "shade.frag",
@@ -146,6 +152,7 @@ class RasterRenderer:
             pictures=stage.pictures,
             slopes=stage.slopes,
             opens=targets.open[0].color_attachments[0],
+            guides=targets.guide,
             previous=rigid.invert(poses[1]),
             still=stage.geometry.still,
         )
@@ -169,11 +176,14 @@ class _Targets:
         self.stride = 2 if self.width > 400 else 1
         coarse = -(-self.width // self.stride), -(-self.height // self.stride)
         self.seen = card.framebuffer([image(fine, 2, "f4")], card.depth_renderbuffer(fine))
-        self.open = [card.framebuffer([image(coarse, 4, "f2")]) for _ in range(2)]
+        opens = [image(coarse, 4, "f1") for _ in range(2)]
+        self.guide = image(coarse, 4, "f2")
+        self.occlusion = card.framebuffer([opens[0], self.guide])
+        self.open = [card.framebuffer([open_]) for open_ in opens]
         self.light = card.framebuffer([image(size, 4, "f4"), image(size, 2, "f4")])
 
     def close(self) -> None:
-        for framebuffer in (self.seen, *self.open, self.light):
+        for framebuffer in (self.seen, self.occlusion, *self.open, self.light):
             for attachment in framebuffer.color_attachments:
                 attachment.release()
             framebuffer.release()
