@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import gaussian_filter1d
-from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from genego_ros.data.synthetic.grasp import Grasp, vertex_normals
+from genego_ros.data.synthetic.grasp import Grasp, overlap
 from genego_ros.data.synthetic.motion import Poses
 from genego_ros.data.synthetic.object_model import ObjectModel
 from genego_ros.data.synthetic.play import OBJECT, Hold, Person, Play
@@ -381,19 +380,8 @@ def faults(action: Action, person: Person, model: ObjectModel, table_height: flo
             fault += max(0.0, table_height - 0.003 - float(skins[hand][:, 2].min()))
             reach = np.linalg.norm(action.wrists[n, hand, :3, 3] - person.shoulders[hand])
             fault += max(0.0, float(reach) - person.arm)
-        fault += max(0.0, _overlap(skins[0], skins[1], person.rigs[1].faces.astype(np.int64)) - 0.003)
+        fault += max(0.0, overlap(skins[0], skins[1], person.rigs[1].faces) - 0.003)
         for part, T in zip(model.parts, action.T_world_parts[n], strict=True):
             inside = part.distance(rigid.apply(rigid.invert(T), np.concatenate(skins)))
             fault += max(0.0, -0.01 - float(inside.min()))
     return fault
-
-
-def _overlap(points: Float64Array, skin: Float64Array, faces: IndexArray) -> float:
-    """How deep the deepest of `points` (N, 3) is under a skin, metres, from the nearest vertex' tangent plane."""
-    distance, nearest = cKDTree(skin).query(points, distance_upper_bound=0.02)
-    close = np.isfinite(distance)
-    if not close.any():
-        return 0.0
-    normals = vertex_normals(skin, faces)[nearest[close]]
-    depth = -np.einsum("ni,ni->n", points[close] - skin[nearest[close]], normals)
-    return float(depth.max())

@@ -301,6 +301,7 @@ def teapot(rng: Generator) -> Made:
         shapes.turned_distance(body), shapes.bent_distance(handle, bar), shapes.bent_distance(spout, bore)
     )
     grips = [Grip("wrap", point(radius + 0.85 * reach, 0, 0.55 * height), -X, Z, 0.014)]
+    grips += [Grip("span", point(0, 0, 0.42 * height), s * Y, Z, 1.96 * radius) for s in (-1, 1)]
     return Made(color.name, surfaces, distance, grips, ("pour", "pour"), face=(0.0, -1.0, 0.0))
 
 
@@ -322,6 +323,9 @@ def pan(rng: Generator) -> Made:
     distance = shapes.union(shapes.turned_distance(outline), shapes.bent_distance(path, radii))
     hold = point(start + 0.62 * length, 0, rise + 0.006)
     grips = [Grip("wrap", hold, np.array([0.0, np.sin(a), -np.cos(a)]), -X, 0.024) for a in (-1.2, -0.6, 0.0, 0.6, 1.2)]
+    for sign in (-1, 1):
+        rim = point(-radius + 0.002, 0, height - 0.01)
+        grips += opposed("pinch", rim, X - Z, sign * (X + 0.5 * Z), 0.005, table=False)
     return Made(color.name, surfaces, distance, grips, ("pour",))
 
 
@@ -346,4 +350,6 @@ def torch(rng: Generator) -> Made:
     hold = point(-0.12 * length, 0, head + 0.2 * radius)
     grips = [Grip("pinch", hold, -Z, s * X, 2 * radius) for s in (-1, 1)]
     grips += [Grip("wrap", hold, -Z, s * X, 2 * radius, table=False) for s in (-1, 1)]
+    front = point(0.38 * length, 0, head)
+    grips += [Grip("pinch", front, side, s * X, 2 * head, table=False) for s in (-1, 1) for side in (Y, -Y, Z)]
     return Made(color.name, surfaces, distance, grips, (), face=(1.0, 0.0, 0.0))
