@@ -27,6 +27,8 @@ VERBS = (
 )  # fmt: skip
 """H2O's; the index is the label."""
 TRIES = 4
+HEIGHTS = (0.09, 0.2)
+"""Metres over the table to which things are lifted."""
 HELP = 0.75
 """How often the other hand helps where it can."""
 
@@ -131,8 +133,9 @@ def _cycle(play: Play) -> None:
 def _lift(play: Play, hand: int, start: Float64Array, lifted: float, verb: str) -> float:
     """The object is lifted, used and put back; returns when it stands."""
     rng, other = play.rng, 1 - hand
-    poses = play.easy(_around(play, hand, start[:3, :3], 60), 12)
     opens = verb == "open" and play.lid is not None
+    # Lids are opened low, where the other forearm can come from above.
+    poses = play.easy(_around(play, hand, start[:3, :3], 60, (0.03, 0.1) if opens else HEIGHTS), 12)
     found = play.find(other, poses, part=int(opens)) if opens or rng.random() < HELP else None
     pose = poses[0] if found is None else found[1]
     t = play.carry(lifted, rng.uniform(0.75, 1.05), pose)
@@ -277,7 +280,9 @@ def _wipe(play: Play, hand: int, start: Float64Array, t: float) -> float:
     return t
 
 
-def _around(play: Play, hand: int, rotation: Float64Array, count: int) -> list[Float64Array]:
+def _around(
+    play: Play, hand: int, rotation: Float64Array, count: int, heights: tuple[float, float] = HEIGHTS
+) -> list[Float64Array]:
     """Poses between chest and table, upright but for a little."""
     rng, chest = play.rng, play.person.chest
     poses = []
@@ -285,7 +290,7 @@ def _around(play: Play, hand: int, rotation: Float64Array, count: int) -> list[F
         turn = Rotation.from_rotvec([rng.normal(0, 0.2), rng.normal(0, 0.2), rng.uniform(-1.0, 1.0)])
         x = chest[0] + (2 * hand - 1) * rng.uniform(-0.04, 0.12)
         y = chest[1] + rng.uniform(0.26, 0.4)
-        middle = play.table + rng.uniform(0.09, 0.2) + play.model.size[2] / 2
+        middle = play.table + rng.uniform(*heights) + play.model.size[2] / 2
         poses.append(rigid.compose(turn.as_matrix() @ rotation, [x, y, middle]))
     return poses
 

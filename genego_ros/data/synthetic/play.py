@@ -166,7 +166,9 @@ class Play:
     ) -> list[tuple[float, int, Grip]]:
         """Grips for a hand, easiest first: discomfort, index of the object's pose among `poses` (K, 4, 4), grip."""
         offers = []
-        palms = [rigid.apply(grasp.T_object_wrist, PALM) for other, (grasp, _, _) in self.taken.items() if other != hand]
+        palms = [
+            rigid.apply(grasp.T_object_wrist, PALM) for other, (grasp, _, _) in self.taken.items() if other != hand
+        ]
         for index, grip in enumerate(self.model.grips):
             if grip.part != part or (on_table and not grip.table) or SIDES[hand] not in grip.sides:
                 continue
@@ -191,11 +193,12 @@ class Play:
         room over the table; None where none is good."""
         rig = self.person.rigs[hand]
         held = [(other, grasping.skin_at(self.person.rigs[other], self.taken[other][0])) for other in self.taken]
-        blocked = held[0][1][::8] if held else None
+        spheres = [grasping.hand_spheres(self.person.rigs[other], self.taken[other][0]) for other, _ in held]
+        blocked = np.concatenate(spheres) if spheres else None
         for _, k, grip in _different(self.offers(hand, poses, part, on_table), tries):
             grasp = grasping.find_grasp(rig, self.model, grip, self.rng, blocked)
             skin = grasping.skin_at(rig, grasp)
-            clear = all(grasping.overlap(skin, other, self.person.rigs[k].faces) < 2e-3 for k, other in held)
+            clear = all(grasping.overlap(skin, other, self.person.rigs[k].faces) < 3e-3 for k, other in held)
             if not (grasp.holds and clear):
                 continue
             pose = poses[k].copy()

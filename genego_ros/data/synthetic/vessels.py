@@ -49,9 +49,12 @@ def band(rng: Generator, color: Paint, radius: float, low: float, high: float, r
     return [(shapes.turned(sleeve), Material(texture=labels.label(rng, color, 1024, height, 2), roughness=roughness))]
 
 
-def around(radius: float, height: float, **more: float) -> list[Grip]:
-    """A whole hand around something upright and round, at a height."""
-    return [Grip("wrap", point(0, 0, height), Y, Z, 2 * radius, turns=True, **more)]
+def around(radius: float, height: float) -> list[Grip]:
+    """A hand around something upright and round at a height; off the table, finger tips beside it too."""
+    grips = [Grip("wrap", point(0, 0, height), Y, Z, 2 * radius, turns=True)]
+    for z in (0.45 * height, 1.5 * height):
+        grips.append(Grip("pinch", point(0, 0, z), Y, Z, 2 * radius, turns=True, table=False))
+    return grips
 
 
 def from_above(radius: float, top: float, part: int = 0) -> list[Grip]:
@@ -97,7 +100,7 @@ def bottle(rng: Generator) -> Made:
         (0, height + 0.003, 0),
     )
     grips = (
-        around(radius, 0.5 * shoulder) + around(radius, 0.7 * shoulder) + from_above(neck + 0.003, height + 0.005, 1)
+        around(radius, 0.45 * shoulder) + around(radius, 0.62 * shoulder) + from_above(neck + 0.003, height + 0.005, 1)
     )
     return Made(
         color.name, surfaces, shapes.turned_distance(solid), grips, ("open", "pour", "read"),
@@ -261,7 +264,7 @@ def jar(rng: Generator) -> Made:
         (shapes.turned(outline), plain(filling, 0.12)),
         *band(rng, labels.paint(rng), radius, 0.2 * height, 0.68 * height),
     ]
-    grips = around(radius, 0.45 * height) + from_above(rim + 0.002, height + 0.004, 1)
+    grips = around(radius, 0.36 * height) + from_above(rim + 0.002, height + 0.004, 1)
     return Made(
         filling.name, surfaces, shapes.turned_distance(solid), grips, ("open", "open", "read"),
         lid=[(shapes.turned(lid), plain(metal, 0.3, 0.4))], lid_distance=shapes.turned_distance(lid),
