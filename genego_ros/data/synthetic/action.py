@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import gaussian_filter1d
-from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from genego_ros.data.synthetic.grasp import Grasp, vertex_normals
+from genego_ros.data.synthetic.grasp import Grasp, overlap
 from genego_ros.data.synthetic.motion import Poses
 from genego_ros.data.synthetic.object_model import ObjectModel
 from genego_ros.data.synthetic.play import OBJECT, Hold, Person, Play
@@ -28,6 +27,8 @@ VERBS = (
 )  # fmt: skip
 """H2O's; the index is the label."""
 TRIES = 4
+HEIGHTS = (0.09, 0.2)
+"""Metres over the table to which things are lifted."""
 HELP = 0.75
 """How often the other hand helps where it can."""
 
@@ -132,8 +133,9 @@ def _cycle(play: Play) -> None:
 def _lift(play: Play, hand: int, start: Float64Array, lifted: float, verb: str) -> float:
     """The object is lifted, used and put back; returns when it stands."""
     rng, other = play.rng, 1 - hand
-    poses = play.easy(_around(play, hand, start[:3, :3], 60), 12)
     opens = verb == "open" and play.lid is not None
+    # Lids are opened low, where the other forearm can come from above.
+    poses = play.easy(_around(play, hand, start[:3, :3], 60, (0.03, 0.1) if opens else HEIGHTS), 12)
     found = play.find(other, poses, part=int(opens)) if opens or rng.random() < HELP else None
     pose = poses[0] if found is None else found[1]
     t = play.carry(lifted, rng.uniform(0.75, 1.05), pose)
@@ -278,7 +280,9 @@ def _wipe(play: Play, hand: int, start: Float64Array, t: float) -> float:
     return t
 
 
-def _around(play: Play, hand: int, rotation: Float64Array, count: int) -> list[Float64Array]:
+def _around(
+    play: Play, hand: int, rotation: Float64Array, count: int, heights: tuple[float, float] = HEIGHTS
+) -> list[Float64Array]:
     """Poses between chest and table, upright but for a little."""
     rng, chest = play.rng, play.person.chest
     poses = []
@@ -286,7 +290,7 @@ def _around(play: Play, hand: int, rotation: Float64Array, count: int) -> list[F
         turn = Rotation.from_rotvec([rng.normal(0, 0.2), rng.normal(0, 0.2), rng.uniform(-1.0, 1.0)])
         x = chest[0] + (2 * hand - 1) * rng.uniform(-0.04, 0.12)
         y = chest[1] + rng.uniform(0.26, 0.4)
-        middle = play.table + rng.uniform(0.09, 0.2) + play.model.size[2] / 2
+        middle = play.table + rng.uniform(*heights) + play.model.size[2] / 2
         poses.append(rigid.compose(turn.as_matrix() @ rotation, [x, y, middle]))
     return poses
 
@@ -381,19 +385,8 @@ def faults(action: Action, person: Person, model: ObjectModel, table_height: flo
             fault += max(0.0, table_height - 0.003 - float(skins[hand][:, 2].min()))
             reach = np.linalg.norm(action.wrists[n, hand, :3, 3] - person.shoulders[hand])
             fault += max(0.0, float(reach) - person.arm)
-        fault += max(0.0, _overlap(skins[0], skins[1], person.rigs[1].faces.astype(np.int64)) - 0.003)
+        fault += max(0.0, overlap(skins[0], skins[1], person.rigs[1].faces) - 0.003)
         for part, T in zip(model.parts, action.T_world_parts[n], strict=True):
             inside = part.distance(rigid.apply(rigid.invert(T), np.concatenate(skins)))
             fault += max(0.0, -0.01 - float(inside.min()))
     return fault
-
-
-def _overlap(points: Float64Array, skin: Float64Array, faces: IndexArray) -> float:
-    """How deep the deepest of `points` (N, 3) is under a skin, metres, from the nearest vertex' tangent plane."""
-    distance, nearest = cKDTree(skin).query(points, distance_upper_bound=0.02)
-    close = np.isfinite(distance)
-    if not close.any():
-        return 0.0
-    normals = vertex_normals(skin, faces)[nearest[close]]
-    depth = -np.einsum("ni,ni->n", points[close] - skin[nearest[close]], normals)
-    return float(depth.max())

@@ -167,6 +167,8 @@ def screwdriver(rng: Generator) -> Made:
     hold = point(0.45 * grip, 0, 1.1 * radius)
     grips = [Grip("pinch", hold, -Z, s * X, 2 * radius) for s in (-1, 1)]
     grips += [Grip("wrap", hold, -Z, s * X, 2 * radius, table=False) for s in (-1, 1)]
+    tip = point(grip + 0.7 * shaft, 0, radius)
+    grips += [Grip("pinch", tip, side, s * X, 0.007, table=False) for s in (-1, 1) for side in (Y, -Y, Z)]
     return Made(color.name, surfaces, distance, grips, (), face=(1.0, 0.0, 0.0))
 
 
@@ -201,7 +203,8 @@ def hammer(rng: Generator) -> Made:
     )  # fmt: skip
     hold = point(0.22 * length, 0, middle + 0.003)
     grips = [Grip(kind, hold, -Z, X, 0.03) for kind in ("pinch", "wrap")]
-    grips.append(Grip("wrap", point(0.5 * length, 0, middle), -Z, X, 0.025, table=False))
+    near = point(0.62 * length, 0, middle)
+    grips += [Grip("pinch", near, side, s * X, 0.025, table=False) for s in (-1, 1) for side in (Y, -Y, Z)]
     return Made(color.name, surfaces, distance, grips, (), face=(1.0, 0.0, 0.0))
 
 

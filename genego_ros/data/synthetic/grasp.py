@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from genego_ros.data.synthetic.hand_rig import ANGLE_BONES, ANGLES, HandRig
 from genego_ros.data.synthetic.object_model import Grip, GripKind, ObjectModel
 from genego_ros.data.synthetic.scene import IndexArray
 from genego_ros.geometry import rigid
-from genego_ros.geometry.hand_model import PARENTS
+from genego_ros.geometry.hand_model import PARENTS, FaceArray
 from genego_ros.types import KEYPOINTS, BoolArray, Float64Array
 
 STARTS = 6
@@ -48,6 +49,8 @@ FINGERS: dict[GripKind, tuple[int, ...]] = {"wrap": (0, 1, 2, 3, 4), "pinch": (0
 THIN = 0.035
 """Metres below which a whole hand around something closes its fingers fully."""
 SKIN_POINTS = 220
+APART = 1.5e-3
+"""Metres between the hands."""
 SOFT = 1e-3
 """Metres by which skin may sink in before it is pushed out."""
 CLEARANCE = 3e-3
@@ -325,16 +328,16 @@ class _Problem:
         return closeness, slope
 
     def _others(self, hands: _Hands, points: Float64Array, slopes: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """The skin stays out of the spheres of the other hand."""
+        """The skin stays away from the other hand."""
         placed = np.einsum("bij,bpj->bpi", hands.rotation, points) + hands.position[:, None]
         offset = placed[:, :, None] - self.others[:, :3]
-        distance = np.linalg.norm(offset, axis=-1) - self.others[:, 3]
-        nearest = np.argmin(distance, axis=-1)[..., None]
-        gap = np.take_along_axis(distance, nearest, axis=-1)[..., 0]
-        away = np.take_along_axis(offset, nearest[..., None], axis=2)[:, :, 0]
-        away = away / np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9)
+        distance = np.linalg.norm(offset, axis=-1)
+        nearest = np.argmin(distance - self.others[:, 3], axis=-1)[..., None]
+        length = np.maximum(np.take_along_axis(distance, nearest, axis=-1), 1e-9)
+        gap = length[..., 0] - self.others[nearest[..., 0], 3]
+        away = np.take_along_axis(offset, nearest[..., None], axis=2)[:, :, 0] / length
         local = np.einsum("bij,bpi->bpj", hands.rotation, away)
-        close = np.minimum(gap - self.skin.radii - SOFT, 0.0) / FIRM
+        close = np.minimum(gap - self.skin.radii - APART, 0.0) / FIRM
         return close, _along(local, points, slopes) * ((close < 0) / FIRM)[..., None]
 
     def _habits(self, hands: _Hands) -> tuple[Float64Array, Float64Array]:
@@ -379,7 +382,8 @@ def find_grasp(
     """The best of several tries to hold `model` by `grip`; `Grasp.holds` says whether it is good.
 
     Args:
-        others: float64 (K, 4), middles and radii of spheres to keep out of (the other hand), metres, object frame.
+        others: float64 (K, 4), middles and radii of spheres to keep out of (`hand_spheres` of the other hand),
+            metres, object frame.
     """
     skin = _Skin.of(rig)
     start = _starts(rig, skin, grip, rng)
@@ -388,11 +392,12 @@ def find_grasp(
     # Rounded, so that a last bit that differs between machines is the same number again.
     angles, vectors = np.round(hands.angles, 6), np.round(Rotation.from_matrix(hands.rotation).as_rotvec(), 6)
     positions = np.round(hands.position, 6)
-    found = []
+    found, bad = [], []
     for k in range(len(angles)):
         T = rigid.compose(Rotation.from_rotvec(vectors[k]).as_matrix(), positions[k])
         found.append(_judged(rig, skin, model, grip, T, angles[k]))
-    return min(found, key=_badness)
+        bad.append(_badness(found[k]) + 2 * _crowding(skin_at(rig, found[k]), problem.others))
+    return found[int(np.argmin(bad))]
 
 
 def first_guess(rig: HandRig, grip: Grip) -> Float64Array:
@@ -402,12 +407,42 @@ def first_guess(rig: HandRig, grip: Grip) -> Float64Array:
     return rigid.compose(start.rotation[0], start.position[0])
 
 
-def hand_spheres(rig: HandRig, grasp: Grasp) -> Float64Array:
-    """float64 (K, 4): middles and radii of small spheres along the skin of a hand that holds, object frame."""
+def skin_at(rig: HandRig, grasp: Grasp) -> Float64Array:
+    """float64 (V, 3): the skin of a hand that holds, metres, object frame."""
     vertices, _ = rig.pose(grasp.angles)
-    chosen = _spread_out(rig.vertices.astype(np.float64), 160)
-    points = rigid.apply(grasp.T_object_wrist, vertices[chosen].astype(np.float64))
-    return np.concatenate([points, np.full((len(points), 1), 7 * MILLIMETRE)], axis=1)
+    return rigid.apply(grasp.T_object_wrist, vertices.astype(np.float64))
+
+
+def hand_spheres(rig: HandRig, grasp: Grasp) -> Float64Array:
+    """float64 (K, 4): middles and radii of spheres that fill a hand that holds, metres, object frame."""
+    middles, bones, radii = _spheres(rig)
+    knuckles = rig.keypoints[[5, 9, 13, 17]]
+    palm = np.concatenate([rig.keypoints[0] + share * (knuckles - rig.keypoints[0]) for share in (0.3, 0.55, 0.8, 1.0)])
+    size = float(np.linalg.norm(rig.keypoints[9])) / 0.11
+    arm = size * np.array([[0.0, 0.0, 0.0], [0.0, -0.03, 0.0], [0.0, -0.06, 0.0]])
+    T = grasp.T_object_wrist @ rig.bone_transforms(grasp.angles)[bones]
+    fingers = np.einsum("kij,kj->ki", T[:, :3, :3], middles) + T[:, :3, 3]
+    rest = rigid.apply(grasp.T_object_wrist, np.concatenate([palm, arm]))
+    sizes = [radii / 0.9, np.full(len(palm), 0.013 * size), np.full(len(arm), 0.026 * size)]
+    return np.concatenate([np.concatenate([fingers, rest]), np.concatenate(sizes)[:, None]], axis=1)
+
+
+def overlap(points: Float64Array, skin: Float64Array, faces: FaceArray) -> float:
+    """How deep the deepest of `points` (N, 3) is under a skin, metres, by the tangent plane at its nearest vertex."""
+    distance, nearest = cKDTree(skin).query(points, distance_upper_bound=0.02)
+    close = np.isfinite(distance)
+    if not close.any():
+        return 0.0
+    normals = vertex_normals(skin, faces.astype(np.int64))[nearest[close]]
+    return max(0.0, -float(np.einsum("ni,ni->n", points[close] - skin[nearest[close]], normals).min()))
+
+
+def _crowding(points: Float64Array, spheres: Float64Array) -> float:
+    """How deep the deepest of `points` (N, 3) is in spheres (K, 4), metres."""
+    if not len(spheres):
+        return 0.0
+    depth = spheres[:, 3] - np.linalg.norm(points[:, None] - spheres[:, :3], axis=-1)
+    return max(0.0, float(depth.max()))
 
 
 def _badness(grasp: Grasp) -> float:

@@ -20,6 +20,8 @@ from genego_ros.types import SIDES, Float64Array
 
 RELAXED = np.array([0.1, 0.3, 0.15, 0.2] + [0.0, 0.3, 0.4, 0.25] + [0.0, 0.36, 0.45, 0.3] * 2 + [0.0, 0.4, 0.5, 0.3])
 """Angles (20,) of a hand that does nothing."""
+PALM = np.array([0.0, 0.09, 0.0])
+"""About the middle of a hand, wrist frame, metres."""
 EASY = 3.0
 """Discomfort up to which an arm takes hold of something."""
 SLANTS = (-0.7, -0.35, 0.0, 0.35, 0.7)
@@ -164,40 +166,54 @@ class Play:
     ) -> list[tuple[float, int, Grip]]:
         """Grips for a hand, easiest first: discomfort, index of the object's pose among `poses` (K, 4, 4), grip."""
         offers = []
+        palms = [
+            rigid.apply(grasp.T_object_wrist, PALM) for other, (grasp, _, _) in self.taken.items() if other != hand
+        ]
         for index, grip in enumerate(self.model.grips):
             if grip.part != part or (on_table and not grip.table) or SIDES[hand] not in grip.sides:
                 continue
             if (hand, index) not in self.guesses:
                 self.guesses[hand, index] = grasping.first_guess(self.person.rigs[hand], grip)
             for variant, T_variant in _variants(grip):
-                costs = self.person.discomfort(hand, poses @ T_variant @ self.guesses[hand, index])
+                guess = T_variant @ self.guesses[hand, index]
+                # Two hands want room.
+                crowd = sum(
+                    max(0.0, 0.12 - float(np.linalg.norm(palm - rigid.apply(guess, PALM)))) / 0.02 for palm in palms
+                )
+                costs = self.person.discomfort(hand, poses @ guess) + crowd
                 offers += [(float(cost), k, variant) for k, cost in enumerate(costs) if cost < 1.5 * EASY]
         # Another choice in every recording among those that are easy.
         order = np.argsort([cost + self.rng.exponential(0.4) for cost, _, _ in offers], kind="stable")
         return [offers[k] for k in order]
 
     def find(
-        self, hand: int, poses: Float64Array, part: int = 0, on_table: bool = False, tries: int = 2
+        self, hand: int, poses: Float64Array, part: int = 0, on_table: bool = False, tries: int = 3
     ) -> tuple[Grasp, Float64Array] | None:
-        """A grasp of a part of the object at one of `poses` (K, 4, 4), and that pose; None where none is good."""
-        others = [
-            grasping.hand_spheres(self.person.rigs[other], grasp)
-            for other, (grasp, _, _) in self.taken.items()
-            if other != hand
-        ]
-        blocked = np.concatenate(others) if others else None
-        for _, k, grip in self.offers(hand, poses, part, on_table)[:tries]:
-            grasp = grasping.find_grasp(self.person.rigs[hand], self.model, grip, self.rng, blocked)
-            easy = self.person.discomfort(hand, poses[k : k + 1] @ grasp.T_object_wrist)[0] < EASY
-            if grasp.holds and easy:
-                return grasp, poses[k]
+        """A grasp of a part of the object at one of `poses` (K, 4, 4), and that pose, raised where the hand needs
+        room over the table; None where none is good."""
+        rig = self.person.rigs[hand]
+        held = [(other, grasping.skin_at(self.person.rigs[other], self.taken[other][0])) for other in self.taken]
+        spheres = [grasping.hand_spheres(self.person.rigs[other], self.taken[other][0]) for other, _ in held]
+        blocked = np.concatenate(spheres) if spheres else None
+        for _, k, grip in _different(self.offers(hand, poses, part, on_table), tries):
+            grasp = grasping.find_grasp(rig, self.model, grip, self.rng, blocked)
+            skin = grasping.skin_at(rig, grasp)
+            clear = all(grasping.overlap(skin, other, self.person.rigs[k].faces) < 3e-3 for k, other in held)
+            if not (grasp.holds and clear):
+                continue
+            pose = poses[k].copy()
+            if not on_table:
+                low = min(0.0, float((_before(grasp) @ grasp.T_object_wrist)[2, 3] - grasp.T_object_wrist[2, 3]))
+                lowest = float(rigid.apply(pose, skin)[:, 2].min()) + low
+                pose[2, 3] += max(0.0, self.table + 0.01 - lowest)
+            if self.person.discomfort(hand, pose[None] @ grasp.T_object_wrist)[0] < EASY:
+                return grasp, pose
         return None
 
     def take(self, hand: int, grasp: Grasp, start: float, seconds: float) -> float:
         """A hand reaches and closes; returns when it holds."""
         contact = start + seconds
-        before = rigid.compose(np.eye(3), -0.09 * grasp.grip.approach + [0, 0, 0.02]) @ grasp.T_object_wrist
-        relative = Course(still(before))
+        relative = Course(still(_before(grasp) @ grasp.T_object_wrist))
         relative.to(start + 0.5 * seconds, contact, still(grasp.T_object_wrist))
         part = self.part_at(grasp.grip.part)
         self.hands[hand].to(start, start + 0.72 * seconds, lambda times: part(times) @ relative(times), 0.02)
@@ -211,8 +227,7 @@ class Play:
         """The hand opens, backs off and goes to rest; returns when it is away from the object."""
         grasp, contact, relative = self.taken.pop(hand)
         self.holds.append(Hold(hand, grasp, contact, start))
-        away = rigid.compose(np.eye(3), -0.09 * grasp.grip.approach + [0, 0, 0.02]) @ grasp.T_object_wrist
-        relative.to(start, start + 0.65, still(away))
+        relative.to(start, start + 0.65, still(_before(grasp) @ grasp.T_object_wrist))
         self.fingers[hand].to(start, start + 0.45, grasp.opened(0.9))
         place = self.body(np.array([start]))[0, :3, 3]
         course, angles = self.idle(hand, place)
@@ -255,6 +270,23 @@ class Play:
 def _corners(model: ObjectModel) -> Float64Array:
     """float64 (8, 3): the corners of the closed object's bounding box."""
     return np.array(list(np.ndindex(2, 2, 2)), np.float64) * model.size - model.size / 2
+
+
+def _before(grasp: Grasp) -> Float64Array:
+    """The way (4, 4), object frame, that a hand stands off before it closes and after it has opened."""
+    return rigid.compose(np.eye(3), -0.09 * grasp.grip.approach + [0, 0, 0.02])
+
+
+def _different(offers: list[tuple[float, int, Grip]], count: int) -> list[tuple[float, int, Grip]]:
+    """The first few offers whose grips are not nearly the same."""
+    chosen: list[tuple[float, int, Grip]] = []
+    for offer in offers:
+        others = [o[2] for o in chosen]
+        if all(offer[2].approach @ o.approach < 0.9 or np.abs(offer[2].centre - o.centre).max() > 0.02 for o in others):
+            chosen.append(offer)
+            if len(chosen) == count:
+                break
+    return chosen
 
 
 def _variants(grip: Grip) -> list[tuple[Grip, Float64Array]]:

@@ -49,9 +49,12 @@ def band(rng: Generator, color: Paint, radius: float, low: float, high: float, r
     return [(shapes.turned(sleeve), Material(texture=labels.label(rng, color, 1024, height, 2), roughness=roughness))]
 
 
-def around(radius: float, height: float, **more: float) -> list[Grip]:
-    """A whole hand around something upright and round, at a height."""
-    return [Grip("wrap", point(0, 0, height), Y, Z, 2 * radius, turns=True, **more)]
+def around(radius: float, height: float) -> list[Grip]:
+    """A hand around something upright and round at a height; off the table, finger tips beside it too."""
+    grips = [Grip("wrap", point(0, 0, height), Y, Z, 2 * radius, turns=True)]
+    for z in (0.45 * height, 1.5 * height):
+        grips.append(Grip("pinch", point(0, 0, z), Y, Z, 2 * radius, turns=True, table=False))
+    return grips
 
 
 def from_above(radius: float, top: float, part: int = 0) -> list[Grip]:
@@ -97,7 +100,7 @@ def bottle(rng: Generator) -> Made:
         (0, height + 0.003, 0),
     )
     grips = (
-        around(radius, 0.5 * shoulder) + around(radius, 0.7 * shoulder) + from_above(neck + 0.003, height + 0.005, 1)
+        around(radius, 0.45 * shoulder) + around(radius, 0.62 * shoulder) + from_above(neck + 0.003, height + 0.005, 1)
     )
     return Made(
         color.name, surfaces, shapes.turned_distance(solid), grips, ("open", "pour", "read"),
@@ -261,7 +264,7 @@ def jar(rng: Generator) -> Made:
         (shapes.turned(outline), plain(filling, 0.12)),
         *band(rng, labels.paint(rng), radius, 0.2 * height, 0.68 * height),
     ]
-    grips = around(radius, 0.45 * height) + from_above(rim + 0.002, height + 0.004, 1)
+    grips = around(radius, 0.36 * height) + from_above(rim + 0.002, height + 0.004, 1)
     return Made(
         filling.name, surfaces, shapes.turned_distance(solid), grips, ("open", "open", "read"),
         lid=[(shapes.turned(lid), plain(metal, 0.3, 0.4))], lid_distance=shapes.turned_distance(lid),
@@ -301,6 +304,7 @@ def teapot(rng: Generator) -> Made:
         shapes.turned_distance(body), shapes.bent_distance(handle, bar), shapes.bent_distance(spout, bore)
     )
     grips = [Grip("wrap", point(radius + 0.85 * reach, 0, 0.55 * height), -X, Z, 0.014)]
+    grips += [Grip("span", point(0, 0, 0.42 * height), s * Y, Z, 1.96 * radius) for s in (-1, 1)]
     return Made(color.name, surfaces, distance, grips, ("pour", "pour"), face=(0.0, -1.0, 0.0))
 
 
@@ -322,6 +326,9 @@ def pan(rng: Generator) -> Made:
     distance = shapes.union(shapes.turned_distance(outline), shapes.bent_distance(path, radii))
     hold = point(start + 0.62 * length, 0, rise + 0.006)
     grips = [Grip("wrap", hold, np.array([0.0, np.sin(a), -np.cos(a)]), -X, 0.024) for a in (-1.2, -0.6, 0.0, 0.6, 1.2)]
+    for sign in (-1, 1):
+        rim = point(-radius + 0.002, 0, height - 0.01)
+        grips += opposed("pinch", rim, X - Z, sign * (X + 0.5 * Z), 0.005, table=False)
     return Made(color.name, surfaces, distance, grips, ("pour",))
 
 
@@ -346,4 +353,6 @@ def torch(rng: Generator) -> Made:
     hold = point(-0.12 * length, 0, head + 0.2 * radius)
     grips = [Grip("pinch", hold, -Z, s * X, 2 * radius) for s in (-1, 1)]
     grips += [Grip("wrap", hold, -Z, s * X, 2 * radius, table=False) for s in (-1, 1)]
+    front = point(0.38 * length, 0, head)
+    grips += [Grip("pinch", front, side, s * X, 2 * head, table=False) for s in (-1, 1) for side in (Y, -Y, Z)]
     return Made(color.name, surfaces, distance, grips, (), face=(1.0, 0.0, 0.0))
