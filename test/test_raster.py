@@ -271,7 +271,7 @@ def test_shadows_are_sharp_at_contact_and_soft_away_from_it() -> None:
     assert row[(x > 0.016) & (x < 0.08)].max() < 0.2
     # The lamp's ends over the edge at height 0.2: similar triangles.
     a, b = (0.01 + 0.2 * (0.01 - end[0]) / (end[1] - 0.2) for end in ((-1.125, 1.417), (-0.875, 1.583)))
-    reach = x[(row > 0.1) & (row < 0.9) & (x > 0.02)]
+    reach = x[(row > 0.25) & (row < 0.9) & (x > 0.02)]
     assert min(a, b) - 0.01 < reach.min() and reach.max() < max(a, b) + 0.01
     assert len(reach) > 8
     assert row[x > max(a, b) + 0.01].min() > 0.97
