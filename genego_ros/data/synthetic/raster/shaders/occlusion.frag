@@ -4,11 +4,11 @@
 #include "common.glsl"
 
 const float NEARBY = 16, AROUND_IT = 4; // nearest to path tracing
-const int TAPS = 4, BLOCKERS = 4, FILTER = 4;
+const int TAPS = 4, BLOCKERS = 3, FILTER = 3;
 const float BIAS = 0.0007; // metres before the receiver that are still its own
 const vec2 AROUND[TAPS] = vec2[](vec2(0.1250, 0.0000), vec2(-0.2765, 0.2533), vec2(0.0546, -0.6226), vec2(0.5324, 0.6944));
-const vec2 SEARCH[BLOCKERS] = vec2[](vec2(0.3536, 0.0000), vec2(-0.4515, 0.4137), vec2(0.0691, -0.7875), vec2(0.5691, 0.7423));
-const vec2 SOFT[FILTER] = vec2[](vec2(0.3536, 0.0000), vec2(-0.4515, 0.4137), vec2(0.0691, -0.7875), vec2(0.5691, 0.7423));
+const vec2 SEARCH[BLOCKERS] = vec2[](vec2(0.4082, 0.0000), vec2(-0.5214, 0.4776), vec2(0.0798, -0.9094));
+const vec2 SOFT[FILTER] = vec2[](vec2(0.4082, 0.0000), vec2(-0.5214, 0.4776), vec2(0.0798, -0.9094));
 
 uniform sampler2D maps;         // distance along a lamp's axis; a row a lamp: first a narrow map, then a wide one
 uniform mat4 lamp_from_world[LAMPS]; // rigid; the lamp looks along its z

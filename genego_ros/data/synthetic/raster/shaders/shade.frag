@@ -58,7 +58,8 @@ vec4 open_at(ivec2 pixel, float z, vec3 n) {
     ivec2 low = ivec2(floor(at)), last = textureSize(opens, 0) - 1;
     vec4 sum = vec4(0);
     float weights = 0;
-    for (int i = 0; i < 4; ++i) {
+    int corners = stride == 1 ? 1 : 4;
+    for (int i = 0; i < corners; ++i) {
         ivec2 corner = ivec2(i & 1, i >> 1), point = clamp(low + corner, ivec2(0), last);
         vec2 share = mix(1 - part, part, vec2(corner));
         vec4 guide = texelFetch(guides, point, 0);
