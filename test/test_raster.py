@@ -219,6 +219,25 @@ def test_diffuse_light_of_an_uneven_environment() -> None:
         assert shot.radiance[32, 44, 1] == pytest.approx(expected, rel=0.06)
 
 
+def test_a_bright_spot_of_the_environment_casts_a_shadow_and_keeps_its_light() -> None:
+    # A disk of 10 degrees about (-1, 0, 1), fifty times as bright as the rest.
+    polar, azimuth = np.pi * (np.arange(64) + 0.5) / 64, np.pi * (np.arange(128) + 0.5) / 64
+    towards = (np.cos(polar)[:, None] - np.sin(polar)[:, None] * np.cos(azimuth)) / np.sqrt(2)
+    radiance = np.where(towards > np.cos(np.radians(10)), 10.0, 0.2)
+    environment = Environment(np.repeat(radiance[..., None], 3, axis=2).astype(np.float32))
+    grey = Material(color=(0.5, 0.5, 0.5), roughness=1.0)
+    solid_angles = (np.sin(polar) * (np.pi / 64) ** 2)[:, None]
+    received = (radiance * solid_angles * np.maximum(np.cos(polar), 0)[:, None]).sum()
+    plain = draw((floor(grey),), environment).radiance[..., 1]
+    assert plain[34, 44] == pytest.approx(0.5 * received / np.pi, rel=0.05)
+    # A post whose top shades (0.2, 0, 0).
+    post = box("post", (0.02, 0.1, 0.2), grey, (0.0, 0.0, 0.1))
+    shaded = draw((floor(grey), post), environment).radiance[..., 1] / plain
+    column = round(CAMERA.cx + CAMERA.fx * 0.1)
+    assert shaded[34, column] < 0.5 * 0.2 * np.pi / received + 0.35
+    assert shaded[34, column] < 0.6 * shaded[34, 30]
+
+
 def test_background_is_the_environment() -> None:
     rng = np.random.default_rng(0)
     environment = Environment(rng.uniform(0, 2, (16, 32, 3)).astype(np.float32), turn=0.4)
@@ -271,7 +290,7 @@ def test_shadows_are_sharp_at_contact_and_soft_away_from_it() -> None:
     assert row[(x > 0.016) & (x < 0.08)].max() < 0.2
     # The lamp's ends over the edge at height 0.2: similar triangles.
     a, b = (0.01 + 0.2 * (0.01 - end[0]) / (end[1] - 0.2) for end in ((-1.125, 1.417), (-0.875, 1.583)))
-    reach = x[(row > 0.1) & (row < 0.9) & (x > 0.02)]
+    reach = x[(row > 0.25) & (row < 0.9) & (x > 0.02)]
     assert min(a, b) - 0.01 < reach.min() and reach.max() < max(a, b) + 0.01
     assert len(reach) > 8
     assert row[x > max(a, b) + 0.01].min() > 0.97

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import cv2
@@ -77,8 +78,7 @@ def without_brightest(environment: Environment, target: tuple[float, float, floa
     picture = shrink(environment.radiance, rows).astype(np.float64)
     d, solid_angles = directions(rows)
     luminance = picture @ LUMA
-    seen = (d.reshape(-1, 3) @ d.reshape(-1, 3).T > np.cos(np.radians(15.0))) * solid_angles.ravel()
-    peak = d.reshape(-1, 3)[np.argmax(seen @ luminance.ravel() / seen.sum(axis=1))]
+    peak = d.reshape(-1, 3)[np.argmax(cv2.GaussianBlur(luminance, (0, 0), 1.5, borderType=cv2.BORDER_REFLECT))]
     cosine = d @ peak
     ring = (cosine < np.cos(np.radians(25.0))) & (cosine > np.cos(np.radians(40.0)))
     excess = np.maximum(picture - np.median(picture[ring], axis=0), 0) * (cosine > np.cos(np.radians(25.0)))[..., None]
@@ -112,17 +112,27 @@ def mirror_images(radiance: FloatArray) -> FloatArray:
 
     View and normal along the mirrored direction (Karis 2013), weighted with the cosine.
     """
-    levels = [shrink(radiance, MIRROR[0])]
-    for level in range(1, LEVELS):
-        rows = 32 if level < 3 else 16  # finer than the lobe
-        source, solid_angles = directions(rows)
-        alpha = (level / (LEVELS - 1)) ** 2
-        cosine = source.reshape(-1, 3) @ source.reshape(-1, 3).T
-        # The squared cosine of half the angle is that between normal and half vector.
-        lobe = np.maximum(cosine, 0) * solid_angles.reshape(-1) / (0.5 * (1 + cosine) * (alpha * alpha - 1) + 1) ** 2
-        image = lobe @ shrink(radiance, rows).reshape(-1, 3) / lobe.sum(axis=1, keepdims=True)
-        levels.append(shrink(image.reshape(rows, 2 * rows, 3).astype(np.float32), MIRROR[0]))
+    # The second level's lobe is hardly wider than a pixel.
+    levels = [shrink(radiance, MIRROR[0])] * 2
+    for level in range(2, LEVELS):
+        weights = _lobes(level)
+        rows = int(np.sqrt(len(weights) // 2))
+        # Not by BLAS, whose sums depend on the number of threads.
+        image = np.einsum("ij,jc->ic", weights, shrink(radiance, rows).reshape(-1, 3))
+        levels.append(shrink(image.reshape(rows, 2 * rows, 3), MIRROR[0]))
     return np.stack(levels)
+
+
+@cache
+def _lobes(level: int) -> FloatArray:
+    """float32 (N, N): what each pixel of an equirectangular picture gives to the mirror image in each direction."""
+    source, solid_angles = directions(32 if level == 2 else 16)  # finer than the lobe
+    alpha = (level / (LEVELS - 1)) ** 2
+    cosine = source.reshape(-1, 3) @ source.reshape(-1, 3).T
+    # The squared cosine of half the angle is that between normal and half vector.
+    lobe = np.maximum(cosine, 0) * solid_angles.reshape(-1) / (0.5 * (1 + cosine) * (alpha * alpha - 1) + 1) ** 2
+    weights: FloatArray = (lobe / lobe.sum(axis=1, keepdims=True)).astype(np.float32)
+    return weights
 
 
 class Parted(NamedTuple):

@@ -149,7 +149,9 @@ def _layers(pictures: Sequence[Array], channels: int) -> Any:
         layer[..., : picture.shape[-1]] = materials.squared(picture, side)
     made = context().texture_array((side, side, len(layers)), channels, layers.tobytes(), dtype="f2")
     made.build_mipmaps()
-    made.filter = (context().LINEAR_MIPMAP_LINEAR, context().LINEAR)
+    # A change of level shows in colours, hardly in slopes; one level is quicker than two.
+    card = context()
+    made.filter = (card.LINEAR_MIPMAP_LINEAR if channels == 4 else card.LINEAR_MIPMAP_NEAREST, card.LINEAR)
     return made
 
 

@@ -3,12 +3,12 @@
 #version 430
 #include "common.glsl"
 
-const float NEARBY = 8, AROUND_IT = 4; // nearest to path tracing
-const int TAPS = 4, BLOCKERS = 4, FILTER = 4;
+const float NEARBY = 16, AROUND_IT = 4; // nearest to path tracing
+const int TAPS = 4, BLOCKERS = 3, FILTER = 3;
 const float BIAS = 0.0007; // metres before the receiver that are still its own
 const vec2 AROUND[TAPS] = vec2[](vec2(0.1250, 0.0000), vec2(-0.2765, 0.2533), vec2(0.0546, -0.6226), vec2(0.5324, 0.6944));
-const vec2 SEARCH[BLOCKERS] = vec2[](vec2(0.3536, 0.0000), vec2(-0.4515, 0.4137), vec2(0.0691, -0.7875), vec2(0.5691, 0.7423));
-const vec2 SOFT[FILTER] = vec2[](vec2(0.3536, 0.0000), vec2(-0.4515, 0.4137), vec2(0.0691, -0.7875), vec2(0.5691, 0.7423));
+const vec2 SEARCH[BLOCKERS] = vec2[](vec2(0.4082, 0.0000), vec2(-0.5214, 0.4776), vec2(0.0798, -0.9094));
+const vec2 SOFT[FILTER] = vec2[](vec2(0.4082, 0.0000), vec2(-0.5214, 0.4776), vec2(0.0798, -0.9094));
 
 uniform sampler2D maps;         // distance along a lamp's axis; a row a lamp: first a narrow map, then a wide one
 uniform mat4 lamp_from_world[LAMPS]; // rigid; the lamp looks along its z
@@ -85,7 +85,7 @@ void main() {
     guide = vec4(n, seen.y);
     mat2 turn = pattern(point);
     vec3 n_camera = n * world_from_camera;
-    open.x = 1 / (1 + NEARBY * surroundings(half_pixel, x, n_camera, turn, 0.06) + AROUND_IT * surroundings(half_pixel, x, n_camera, turn, 0.9));
+    open.x = 1 / (1 + NEARBY * surroundings(half_pixel, x, n_camera, turn, 0.08) + AROUND_IT * surroundings(half_pixel, x, n_camera, turn, 0.9));
     vec3 world = eye + ray * seen.y;
     for (int lamp = 0; lamp < lamps; ++lamp) {
         vec3 from_lamp = (lamp_from_world[lamp] * vec4(world, 1)).xyz, n_lamp = mat3(lamp_from_world[lamp]) * n;

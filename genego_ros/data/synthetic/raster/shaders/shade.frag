@@ -58,7 +58,8 @@ vec4 open_at(ivec2 pixel, float z, vec3 n) {
     ivec2 low = ivec2(floor(at)), last = textureSize(opens, 0) - 1;
     vec4 sum = vec4(0);
     float weights = 0;
-    for (int i = 0; i < 4; ++i) {
+    int corners = stride == 1 ? 1 : 4;
+    for (int i = 0; i < corners; ++i) {
         ivec2 corner = ivec2(i & 1, i >> 1), point = clamp(low + corner, ivec2(0), last);
         vec2 share = mix(1 - part, part, vec2(corner));
         vec4 guide = texelFetch(guides, point, 0);
@@ -133,8 +134,9 @@ void main() {
     vec3 gloss = f0 * share.x + share.y, albedo = color * (1 - metallic) * (1 - gloss);
     vec3 wrap = soft * vec3(0.9, 0.35, 0.2);
     radiance = vec4(color * max(kind.x - 1, 0) + albedo * (open.x * irradiance(n) + 3.5 * open.x * open.x * (1 - open.x) * bounce), z);
+    vec3 mirror = reflect(-view, n);
     float gloss_open = open.x * mix(open.x, 1, alpha);
-    radiance.rgb += gloss * gloss_open * texture(glossy, vec3(equirectangular(reflect(-view, n)), roughness * 7 / 8 + 0.0625)).rgb;
+    radiance.rgb += gloss * gloss_open * texture(glossy, vec3(equirectangular(mirror), roughness * 7 / 8 + 0.0625)).rgb;
 
     for (int i = 0; i < lamps; ++i) {
         vec3 to = lamp_position[i] - x;
@@ -145,10 +147,12 @@ void main() {
         // Light that entered beside the pixel: skin is lit beyond its terminator, in red farthest.
         vec3 wrapped = (nl + wrap) / ((1 + wrap) * (1 + wrap));
         vec3 facing = mix(max(wrapped, 0), (nl + low) * (nl + low) / (4 * low) + wrapped - nl, float(abs(nl) < low));
-        vec3 h = normalize(to / r + view);
-        // GGX; a lamp's extent widens the highlight (Karis 2013).
-        float wide = clamp(alpha + 0.17 * lamp_size[i] / r, 0, 1), nh = max(dot(n, h), 0), lh = max(dot(to, h) / r, 0);
-        float q = nh * nh * (wide * wide - 1) + 1, peak = wide * wide / (PI * q * q), k = 0.5 * alpha;
+        // GGX at the point of the lamp that is nearest to the mirrored ray (Karis 2013).
+        vec3 aside = dot(to, mirror) * mirror - to;
+        float radius = lamp_size[i] / sqrt(PI), wide = min(alpha + 0.5 * radius / r, 1);
+        vec3 l = normalize(to + aside * min(radius * inversesqrt(dot(aside, aside) + 1e-12), 1)), h = normalize(l + view);
+        float nh = max(dot(n, h), 0), lh = max(dot(l, h), 0), q = nh * nh * (alpha * alpha - 1) + 1, k = 0.5 * alpha;
+        float peak = alpha * alpha * alpha * alpha / (wide * wide * PI * q * q);
         nl = max(nl, 0);
         float visible = 1 / (4 * mix(nl, 1, k) * mix(cosine, 1, k));
         vec3 fresnel = f0 + (1 - f0) * exp2((-5.55473 * lh - 6.98316) * lh);
