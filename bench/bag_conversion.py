@@ -28,7 +28,7 @@ def run() -> list[Result]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _write_recording(folder / "h2o/subject1/h1/0")
-        dataset = H2O(folder / "h2o")
+        dataset = H2O(folder / "h2o", ego_depth=False)
         indices = range(len(dataset))
         ours, other = [], []
         for turn in range(3):  # in turn, so that the machine's moods hit both; the best counts

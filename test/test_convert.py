@@ -242,6 +242,21 @@ def test_the_command_writes_one_bag_a_recording_and_takes_up_where_it_was_stoppe
     assert "from another conversion (pictures: compressed, now raw)" in capsys.readouterr().err
 
 
+def test_an_interrupted_conversion_leaves_nothing_that_looks_like_a_bag(tmp_path: Path) -> None:
+    dataset = Memory()
+    ticks = iter(range(2))
+
+    def interrupted() -> None:
+        if next(ticks, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(dataset, range(4), tmp_path / "bag", "h2o", written=interrupted)
+    assert list(tmp_path.iterdir()) == []
+    assert convert(dataset, range(4), tmp_path / "bag", "h2o")
+    assert not convert(dataset, range(4), tmp_path / "bag", "h2o")
+
+
 def test_without_a_camera_the_first_is_taken(tmp_path: Path) -> None:
     write_h2o(tmp_path / "h2o", frames=range(2), cameras=("cam1", "cam2", "cam4"), size=(64, 36))
     assert main(["convert", "h2o", str(tmp_path / "h2o"), "--out", str(tmp_path / "bags")]) == 0
@@ -250,7 +265,7 @@ def test_without_a_camera_the_first_is_taken(tmp_path: Path) -> None:
 
 def test_taco_is_read_from_its_videos(tmp_path: Path) -> None:
     """Its third-person cameras have no depth, and without MANO's files its hands are not known."""
-    write_taco(tmp_path / "taco", frames=5)
+    write_taco(tmp_path / "taco", frames=3)
     camera = TACO_CAMERAS[1]
     command = ["convert", "taco", str(tmp_path / "taco"), "--out", str(tmp_path / "bags"), "--camera", camera]
     assert main(command) == 0
@@ -258,8 +273,8 @@ def test_taco_is_read_from_its_videos(tmp_path: Path) -> None:
     assert re.fullmatch(rf"\w+_20231105_019_{camera}", bag.name)
     found = contents(bag)
     assert not any("depth" in topic for topic in found)
-    assert [len(found[f"/{side}/image_raw/compressed"]) for side in ("camera", "truth/ego")] == [5, 5]
-    assert [len(message.hands) for message in found["/truth/ego/hands"]] == [0] * 5
+    assert [len(found[f"/{side}/image_raw/compressed"]) for side in ("camera", "truth/ego")] == [3, 3]
+    assert [len(message.hands) for message in found["/truth/ego/hands"]] == [0] * 3
     dataset = TACO(tmp_path / "taco", [camera])
     for i, message in enumerate(found["/camera/image_raw/compressed"]):
         assert cv2.PSNR(picture(message), dataset[i].exo[0].frame.rgb) > 38

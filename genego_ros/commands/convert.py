@@ -69,4 +69,4 @@ def _open(args: argparse.Namespace) -> Dataset:
         return TACO(args.source, cameras, mano=args.mano)
     if args.mano:
         raise GenEgoError("--mano belongs to taco; the recordings of h2o bring their keypoints along")
-    return H2O(args.source, cameras)
+    return H2O(args.source, cameras, ego_depth=False)

@@ -199,8 +199,11 @@ def _check_pose(T: Float64Array, what: str) -> None:
 
 def _millimetres(depth: FloatArray) -> Array:
     """uint16 (H, W) from float32 metres, 0 where unknown or beyond 65 m; exact for what was in millimetres."""
-    rounded = np.rint(depth * np.float32(1000.0))
-    return np.where((rounded > 0) & (rounded <= np.iinfo(np.uint16).max), rounded, 0).astype(np.uint16)
+    far = np.float32(np.iinfo(np.uint16).max)
+    # fmax takes NaN for 0.
+    millimetres = np.fmin(np.fmax(depth * np.float32(1000.0) + np.float32(0.5), np.float32(0.0)), far).astype(np.uint16)
+    millimetres[millimetres == far] = 0
+    return millimetres
 
 
 def _fine_enough(rgb: ByteArray) -> int:
