@@ -10,8 +10,9 @@ import os
 import re
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -102,7 +103,7 @@ def convert(
         if in_threads
         else _in_order(moment, map(dataset.__getitem__, indices))
     )
-    with BagWriter(path, custom_data=about, keep_partial=False) as writer:
+    with closing(moments), BagWriter(path, custom_data=about, keep_partial=False) as writer:
         T_world_exo = None
         for stamp_ns, T, contents in moments:
             if T_world_exo is None or not np.array_equal(T_world_exo, T):
@@ -141,7 +142,7 @@ def _is_there(path: Path, about: dict[str, str]) -> bool:
     return True
 
 
-def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
     """`map` in threads, a few items ahead. Decoding and encoding pictures leaves Python's lock to the others."""
     workers = os.cpu_count() or 1
     pending: deque[Future[Result]] = deque()

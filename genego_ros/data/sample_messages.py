@@ -1,13 +1,6 @@
 """Samples as ROS messages: the third-person camera as a robot would have it, and beside it what is true.
 
-    /camera/...                     the third-person camera, the topics of examples/sample
-    /tf_static                      world -> camera_optical_frame
-    /tf                             world -> truth_ego_camera_optical_frame, world -> truth_object
-    /truth/ego/...                  what the person's own camera saw, and its intrinsics
-    /truth/exo/hands, ego/hands     the hands in both cameras' frames
-    /truth/description              T_exo
-
-Messages are CDR bytes; nothing of ROS is needed to make them.
+`bag_topics` says under which names. Messages are CDR bytes; nothing of ROS is needed to make them.
 """
 
 from __future__ import annotations
@@ -20,25 +13,23 @@ import cv2
 import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
+from genego_ros.data.bag_topics import (
+    CAMERA_PREFIX,
+    DESCRIPTION,
+    EGO,
+    EGO_HANDS,
+    EGO_PREFIX,
+    EXO,
+    EXO_HANDS,
+    OBJECT,
+    WORLD,
+)
 from genego_ros.data.message_definitions import MessageDefinitions
 from genego_ros.data.sample import Sample, View
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
 from genego_ros.geometry.camera import project
 from genego_ros.types import KEYPOINTS, SIDES, Array, ByteArray, Camera, Float64Array, FloatArray
-
-WORLD = "world"
-EXO = "camera_optical_frame"
-EGO = "truth_ego_camera_optical_frame"
-"""Not the nodes' own name for it: TF holds their estimate beside the truth."""
-OBJECT = "truth_object"
-
-CAMERA_PREFIX = "/camera"
-TRUTH_PREFIX = "/truth"
-EGO_PREFIX = f"{TRUTH_PREFIX}/ego"
-EXO_HANDS = f"{TRUTH_PREFIX}/exo/hands"
-EGO_HANDS = f"{TRUTH_PREFIX}/ego/hands"
-DESCRIPTION = f"{TRUTH_PREFIX}/description"
 
 PSNR_DB = 39.0
 """What the jpeg of a recording's first picture must reach, so that the others stay above 38."""
