@@ -42,7 +42,7 @@ def run() -> list[Result]:
 
 
 def _one_thread_hz(dataset: H2O) -> float:
-    messages = SampleMessages("h2o", False, dataset[0])
+    messages = SampleMessages("h2o", dataset[0])
     begin = perf_counter()
     for index, id in enumerate(dataset.ids):
         messages.of(dataset[index], stamp_of(id, dataset.rate_hz))

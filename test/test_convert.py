@@ -136,6 +136,19 @@ def test_a_bag_holds_what_the_data_set_says(tmp_path: Path, raw: bool) -> None:
         assert found["/truth/description"][i].text == f"frame {FRAMES[i]}"
 
 
+def test_jpegs_are_as_close_as_wanted_and_no_larger(tmp_path: Path) -> None:
+    dataset = Memory()
+    sizes = []
+    for psnr_db in (32.0, 42.0):
+        bag = tmp_path / f"{psnr_db:g}"
+        convert(dataset, range(4), bag, "h2o", psnr_db=psnr_db)
+        jpegs = contents(bag)["/camera/image_raw/compressed"]
+        errors = [cv2.PSNR(picture(jpeg), dataset[i].exo[0].frame.rgb) for i, jpeg in enumerate(jpegs)]
+        assert psnr_db - 1 < min(errors) and errors[0] < psnr_db + 3
+        sizes.append(sum(len(jpeg.data) for jpeg in jpegs))
+    assert sizes[0] < 0.6 * sizes[1]
+
+
 def test_poses_are_exact_and_transforms_meet_in_the_world(tmp_path: Path) -> None:
     dataset = Memory()
     convert(dataset, range(4), tmp_path / "bag", "h2o")
@@ -239,7 +252,7 @@ def test_the_command_writes_one_bag_a_recording_and_takes_up_where_it_was_stoppe
     assert "subject1_h1_0_cam2: 3 frames, there already" in said.out
     assert {name: (out / name / f"{name}.mcap").stat().st_mtime_ns for name in names} == files
     assert main([*command, "--raw"]) == 1
-    assert "from another conversion (pictures: compressed, now raw)" in capsys.readouterr().err
+    assert "from another conversion (pictures: jpeg, 39 dB, now raw)" in capsys.readouterr().err
 
 
 def test_an_interrupted_conversion_leaves_nothing_that_looks_like_a_bag(tmp_path: Path) -> None:

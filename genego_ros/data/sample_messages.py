@@ -32,8 +32,8 @@ from genego_ros.geometry.camera import project
 from genego_ros.types import KEYPOINTS, SIDES, Array, ByteArray, Camera, Float64Array, FloatArray
 
 PSNR_DB = 39.0
-"""What the jpeg of a recording's first picture must reach, so that the others stay above 38."""
-_QUALITIES = (85, 88, 90, 92, 94, 95, 96, 97, 98, 99, 100)
+"""What the jpeg of a recording's first picture reaches by default, so that the others stay above 38."""
+_QUALITIES = (50, 60, 70, 75, 80, 85, 88, 90, 92, 94, 95, 96, 97, 98, 99, 100)
 # Colour at full resolution: halved, as is usual, it costs more than the finest quality can win back.
 _JPEG = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 # Of zlib's strategies the one that makes depth both smallest and fastest; lossless as all of them.
@@ -49,13 +49,18 @@ Messages = list[tuple[str, bytes]]
 class SampleMessages:
     """Makes the messages of a recording's samples; may be called from several threads at once."""
 
-    def __init__(self, source: str, raw: bool, first: Sample) -> None:
-        """`source` is the data set's name; `raw`: pictures as they are instead of jpeg, and png for depth. The pictures
-        of the `first` sample decide how fine the jpegs are."""
+    def __init__(self, source: str, first: Sample, raw: bool = False, psnr_db: float = PSNR_DB) -> None:
+        """
+        Args:
+            source: the data set's name.
+            first: its pictures decide of which quality the jpegs are.
+            raw: pictures as they are, instead of jpeg, and png for depth.
+            psnr_db: what jpegs must reach.
+        """
         self._source = source
         self._raw = raw
         views = {CAMERA_PREFIX: first.exo[0], EGO_PREFIX: first.ego}
-        self._quality = {} if raw else {prefix: _fine_enough(view.frame.rgb) for prefix, view in views.items()}
+        self._quality = {} if raw else {prefix: _fine_enough(view.frame.rgb, psnr_db) for prefix, view in views.items()}
         self._definitions = MessageDefinitions()
         message = self._definitions.message
         self._time = message("builtin_interfaces/msg/Time")
@@ -197,14 +202,14 @@ def _millimetres(depth: FloatArray) -> Array:
     return millimetres
 
 
-def _fine_enough(rgb: ByteArray) -> int:
-    """The lowest jpeg quality that reaches PSNR_DB on a picture; the finest where none does."""
+def _fine_enough(rgb: ByteArray, psnr_db: float) -> int:
+    """The lowest jpeg quality that reaches `psnr_db` on a picture; the finest where none does."""
     bgr = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
 
     def psnr(quality: int) -> float:
         return float(cv2.PSNR(bgr, cv2.imdecode(_jpeg(bgr, quality), cv2.IMREAD_COLOR)))
 
-    return _QUALITIES[min(bisect_left(_QUALITIES, PSNR_DB, key=psnr), len(_QUALITIES) - 1)]
+    return _QUALITIES[min(bisect_left(_QUALITIES, psnr_db, key=psnr), len(_QUALITIES) - 1)]
 
 
 def _jpeg(bgr: ByteArray, quality: int) -> ByteArray:
