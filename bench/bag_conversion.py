@@ -28,7 +28,7 @@ def run() -> list[Result]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _write_recording(folder / "h2o/subject1/h1/0")
-        dataset = H2O(folder / "h2o")
+        dataset = H2O(folder / "h2o", ego_depth=False)
         indices = range(len(dataset))
         ours, other = [], []
         for turn in range(3):  # in turn, so that the machine's moods hit both; the best counts
@@ -42,7 +42,7 @@ def run() -> list[Result]:
 
 
 def _one_thread_hz(dataset: H2O) -> float:
-    messages = SampleMessages("h2o", False, dataset[0])
+    messages = SampleMessages("h2o", dataset[0])
     begin = perf_counter()
     for index, id in enumerate(dataset.ids):
         messages.of(dataset[index], stamp_of(id, dataset.rate_hz))

@@ -136,6 +136,19 @@ def test_a_bag_holds_what_the_data_set_says(tmp_path: Path, raw: bool) -> None:
         assert found["/truth/description"][i].text == f"frame {FRAMES[i]}"
 
 
+def test_jpegs_are_as_close_as_wanted_and_no_larger(tmp_path: Path) -> None:
+    dataset = Memory()
+    sizes = []
+    for psnr_db in (32.0, 42.0):
+        bag = tmp_path / f"{psnr_db:g}"
+        convert(dataset, range(4), bag, "h2o", psnr_db=psnr_db)
+        jpegs = contents(bag)["/camera/image_raw/compressed"]
+        errors = [cv2.PSNR(picture(jpeg), dataset[i].exo[0].frame.rgb) for i, jpeg in enumerate(jpegs)]
+        assert psnr_db - 1 < min(errors) and errors[0] < psnr_db + 3
+        sizes.append(sum(len(jpeg.data) for jpeg in jpegs))
+    assert sizes[0] < 0.6 * sizes[1]
+
+
 def test_poses_are_exact_and_transforms_meet_in_the_world(tmp_path: Path) -> None:
     dataset = Memory()
     convert(dataset, range(4), tmp_path / "bag", "h2o")
@@ -239,7 +252,22 @@ def test_the_command_writes_one_bag_a_recording_and_takes_up_where_it_was_stoppe
     assert "subject1_h1_0_cam2: 3 frames, there already" in said.out
     assert {name: (out / name / f"{name}.mcap").stat().st_mtime_ns for name in names} == files
     assert main([*command, "--raw"]) == 1
-    assert "from another conversion (pictures: compressed, now raw)" in capsys.readouterr().err
+    assert "from another conversion (pictures: jpeg, 39 dB, now raw)" in capsys.readouterr().err
+
+
+def test_an_interrupted_conversion_leaves_nothing_that_looks_like_a_bag(tmp_path: Path) -> None:
+    dataset = Memory()
+    ticks = iter(range(2))
+
+    def interrupted() -> None:
+        if next(ticks, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(dataset, range(4), tmp_path / "bag", "h2o", written=interrupted)
+    assert list(tmp_path.iterdir()) == []
+    assert convert(dataset, range(4), tmp_path / "bag", "h2o")
+    assert not convert(dataset, range(4), tmp_path / "bag", "h2o")
 
 
 def test_without_a_camera_the_first_is_taken(tmp_path: Path) -> None:
@@ -250,7 +278,7 @@ def test_without_a_camera_the_first_is_taken(tmp_path: Path) -> None:
 
 def test_taco_is_read_from_its_videos(tmp_path: Path) -> None:
     """Its third-person cameras have no depth, and without MANO's files its hands are not known."""
-    write_taco(tmp_path / "taco", frames=5)
+    write_taco(tmp_path / "taco", frames=3)
     camera = TACO_CAMERAS[1]
     command = ["convert", "taco", str(tmp_path / "taco"), "--out", str(tmp_path / "bags"), "--camera", camera]
     assert main(command) == 0
@@ -258,8 +286,8 @@ def test_taco_is_read_from_its_videos(tmp_path: Path) -> None:
     assert re.fullmatch(rf"\w+_20231105_019_{camera}", bag.name)
     found = contents(bag)
     assert not any("depth" in topic for topic in found)
-    assert [len(found[f"/{side}/image_raw/compressed"]) for side in ("camera", "truth/ego")] == [5, 5]
-    assert [len(message.hands) for message in found["/truth/ego/hands"]] == [0] * 5
+    assert [len(found[f"/{side}/image_raw/compressed"]) for side in ("camera", "truth/ego")] == [3, 3]
+    assert [len(message.hands) for message in found["/truth/ego/hands"]] == [0] * 3
     dataset = TACO(tmp_path / "taco", [camera])
     for i, message in enumerate(found["/camera/image_raw/compressed"]):
         assert cv2.PSNR(picture(message), dataset[i].exo[0].frame.rgb) > 38

@@ -261,3 +261,11 @@ def test_the_names_are_h2o_s() -> None:
     assert (len(h2o_format.VERBS), len(h2o_format.ACTIONS), len(h2o_format.OBJECTS)) == (12, 37, 9)
     numbers = {23: "pour milk", 27: "take out cappuccino", 30: "put in cappuccino", 34: "read espresso"}
     assert {number: h2o_format.ACTIONS[number] for number in numbers} == numbers
+
+
+def test_depth_of_the_ego_camera_can_be_left_out(tree: tuple[Path, MockScene]) -> None:
+    root, _ = tree
+    whole, without = H2O(root)[0], H2O(root, ego_depth=False)[0]
+    assert whole.ego.frame.depth is not None and without.ego.frame.depth is None
+    np.testing.assert_array_equal(without.ego.frame.rgb, whole.ego.frame.rgb)
+    assert without.exo[0].frame.depth is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,13 +72,40 @@ def test_the_player_waits_for_every_node() -> None:
 def test_who_plays(
     player: str, installed: bool, distribution: str, with_ros2bag: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay, "find_spec", lambda name: object() if installed else None)
+    monkeypatch.setattr(replay, "find_spec", lambda name: object() if installed or name == "rosbags" else None)
     monkeypatch.setenv("ROS_DISTRO", distribution)
     command = replay.player_command(given(bag=str(SAMPLE), player=player, loop="True"))
     begin = ["ros2", "bag", "play"] if with_ros2bag else [sys.executable, "-m", "genego_ros", "play"]
     assert command[: len(begin) + 1] == [*begin, str(SAMPLE)]
     assert "--clock" in command and "--loop" in command
     assert "--loop" not in replay.player_command(given(bag=str(SAMPLE), player=player))
+
+
+def test_what_a_launch_file_reads_needs_none_of_the_packages_of_the_environment() -> None:
+    """`ros2 launch` runs in the system's Python; the nodes, the player and who looks into the bag do not."""
+    hidden = "; ".join(f"sys.modules['{name}'] = None" for name in ("rosbags", "cv2", "numpy", "rclpy", "mediapipe"))
+    program = f"""
+import sys; {hidden}
+from genego_ros.ros import replay
+replay.find_spec = lambda name: None
+given = {given(bag=str(SAMPLE))!r}
+print(replay.node_arguments(given)["image_topic"], *replay.player_command(given)[:2])
+"""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "PATH": path}
+    )
+    assert done.stdout.split() == ["/camera/image_raw/compressed", "python3", "-m"], done.stderr
+
+
+def test_a_python_without_the_packages_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = tmp_path / "python3"
+    bare.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'rosbags'\" >&2; exit 1\n")
+    bare.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(replay, "find_spec", lambda name: None)
+    with pytest.raises(GenEgoError, match=r"No module named 'rosbags'.*activate the environment"):
+        replay.node_arguments(given(bag=str(SAMPLE)))
 
 
 def test_home_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from genego_ros.data.bags import BagWriteError
 from genego_ros.data.convert import bag_name, convert, recordings
 from genego_ros.data.h2o import H2O
 from genego_ros.data.sample import Dataset
+from genego_ros.data.sample_messages import PSNR_DB
 from genego_ros.data.taco import TACO
 from genego_ros.errors import GenEgoError
 
@@ -24,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="SRC", help="the data set's folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the bags, one a recording")
     parser.add_argument("--camera", help="the third-person camera (default: the first of every recording)")
+    parser.add_argument(
+        "--psnr", type=float, default=PSNR_DB, metavar="DB", help="what jpegs must reach (default %(default)g)"
+    )
     parser.add_argument("--mano", type=Path, metavar="DIR", help="taco: MANO's files, without which hands are left out")
     pictures = parser.add_mutually_exclusive_group()
     pictures.add_argument("--raw", action="store_true", help="pictures as they are; large")
@@ -48,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             try:
                 # A video is decoded frame after frame.
                 in_threads = args.dataset != "taco"
-                new = convert(dataset, indices, path, args.dataset, args.raw, in_threads, bar.update)
+                new = convert(dataset, indices, path, args.dataset, args.raw, args.psnr, in_threads, bar.update)
                 bar.write(f"{path}: {len(indices)} frames" + ("" if new else ", there already"))
             except BagWriteError:
                 raise  # the next one could not be written either
@@ -69,4 +73,4 @@ def _open(args: argparse.Namespace) -> Dataset:
         return TACO(args.source, cameras, mano=args.mano)
     if args.mano:
         raise GenEgoError("--mano belongs to taco; the recordings of h2o bring their keypoints along")
-    return H2O(args.source, cameras)
+    return H2O(args.source, cameras, ego_depth=False)

@@ -10,8 +10,9 @@ import os
 import re
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ import yaml
 from genego_ros.data.bag_storage import METADATA
 from genego_ros.data.bags import PARTIAL, BagWriter
 from genego_ros.data.sample import Dataset, Sample, SampleId
-from genego_ros.data.sample_messages import Messages, SampleMessages
+from genego_ros.data.sample_messages import PSNR_DB, Messages, SampleMessages
 from genego_ros.errors import GenEgoError
 from genego_ros.types import Float64Array
 
@@ -59,6 +60,7 @@ def convert(
     path: Path,
     source: str,
     raw: bool = False,
+    psnr_db: float = PSNR_DB,
     in_threads: bool = True,
     written: Callable[[], object] = lambda: None,
 ) -> bool:
@@ -69,6 +71,7 @@ def convert(
     Args:
         source: the data set's name, kept in the bag.
         raw: pictures as they are, instead of jpeg, and png for depth.
+        psnr_db: what jpegs must reach.
         in_threads: read several samples at once; otherwise one after the other, and only encoding has threads.
         written: called after each frame.
 
@@ -84,14 +87,14 @@ def convert(
         "dataset": source,
         "sequence": first.sequence,
         "camera": first.camera,
-        "pictures": "raw" if raw else "compressed",
+        "pictures": "raw" if raw else f"jpeg, {psnr_db:g} dB",
         "frames": str(len(indices)),
     }
     if _is_there(path, about):
         return False
     for left_over in path.parent.glob(f"{path.name}{PARTIAL}*"):
         shutil.rmtree(left_over, ignore_errors=True)
-    messages = SampleMessages(source, raw, dataset[indices[0]])
+    messages = SampleMessages(source, dataset[indices[0]], raw, psnr_db)
 
     def moment(sample: Sample) -> tuple[int, Float64Array, Messages]:
         stamp_ns = stamp_of(sample.id, dataset.rate_hz)
@@ -102,7 +105,7 @@ def convert(
         if in_threads
         else _in_order(moment, map(dataset.__getitem__, indices))
     )
-    with BagWriter(path, custom_data=about, keep_partial=False) as writer:
+    with closing(moments), BagWriter(path, custom_data=about, keep_partial=False) as writer:
         T_world_exo = None
         for stamp_ns, T, contents in moments:
             if T_world_exo is None or not np.array_equal(T_world_exo, T):
@@ -141,7 +144,7 @@ def _is_there(path: Path, about: dict[str, str]) -> bool:
     return True
 
 
-def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
     """`map` in threads, a few items ahead. Decoding and encoding pictures leaves Python's lock to the others."""
     workers = os.cpu_count() or 1
     pending: deque[Future[Result]] = deque()

@@ -1,13 +1,6 @@
 """Samples as ROS messages: the third-person camera as a robot would have it, and beside it what is true.
 
-    /camera/...                     the third-person camera, the topics of examples/sample
-    /tf_static                      world -> camera_optical_frame
-    /tf                             world -> truth_ego_camera_optical_frame, world -> truth_object
-    /truth/ego/...                  what the person's own camera saw, and its intrinsics
-    /truth/exo/hands, ego/hands     the hands in both cameras' frames
-    /truth/description              T_exo
-
-Messages are CDR bytes; nothing of ROS is needed to make them.
+`bag_topics` says under which names. Messages are CDR bytes; nothing of ROS is needed to make them.
 """
 
 from __future__ import annotations
@@ -20,6 +13,17 @@ import cv2
 import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
+from genego_ros.data.bag_topics import (
+    CAMERA_PREFIX,
+    DESCRIPTION,
+    EGO,
+    EGO_HANDS,
+    EGO_PREFIX,
+    EXO,
+    EXO_HANDS,
+    OBJECT,
+    WORLD,
+)
 from genego_ros.data.message_definitions import MessageDefinitions
 from genego_ros.data.sample import Sample, View
 from genego_ros.errors import GenEgoError
@@ -27,22 +31,9 @@ from genego_ros.geometry import rigid
 from genego_ros.geometry.camera import project
 from genego_ros.types import KEYPOINTS, SIDES, Array, ByteArray, Camera, Float64Array, FloatArray
 
-WORLD = "world"
-EXO = "camera_optical_frame"
-EGO = "truth_ego_camera_optical_frame"
-"""Not the nodes' own name for it: TF holds their estimate beside the truth."""
-OBJECT = "truth_object"
-
-CAMERA_PREFIX = "/camera"
-TRUTH_PREFIX = "/truth"
-EGO_PREFIX = f"{TRUTH_PREFIX}/ego"
-EXO_HANDS = f"{TRUTH_PREFIX}/exo/hands"
-EGO_HANDS = f"{TRUTH_PREFIX}/ego/hands"
-DESCRIPTION = f"{TRUTH_PREFIX}/description"
-
 PSNR_DB = 39.0
-"""What the jpeg of a recording's first picture must reach, so that the others stay above 38."""
-_QUALITIES = (85, 88, 90, 92, 94, 95, 96, 97, 98, 99, 100)
+"""What the jpeg of a recording's first picture reaches by default, so that the others stay above 38."""
+_QUALITIES = (50, 60, 70, 75, 80, 85, 88, 90, 92, 94, 95, 96, 97, 98, 99, 100)
 # Colour at full resolution: halved, as is usual, it costs more than the finest quality can win back.
 _JPEG = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 # Of zlib's strategies the one that makes depth both smallest and fastest; lossless as all of them.
@@ -58,13 +49,18 @@ Messages = list[tuple[str, bytes]]
 class SampleMessages:
     """Makes the messages of a recording's samples; may be called from several threads at once."""
 
-    def __init__(self, source: str, raw: bool, first: Sample) -> None:
-        """`source` is the data set's name; `raw`: pictures as they are instead of jpeg, and png for depth. The pictures
-        of the `first` sample decide how fine the jpegs are."""
+    def __init__(self, source: str, first: Sample, raw: bool = False, psnr_db: float = PSNR_DB) -> None:
+        """
+        Args:
+            source: the data set's name.
+            first: its pictures decide of which quality the jpegs are.
+            raw: pictures as they are, instead of jpeg, and png for depth.
+            psnr_db: what jpegs must reach.
+        """
         self._source = source
         self._raw = raw
         views = {CAMERA_PREFIX: first.exo[0], EGO_PREFIX: first.ego}
-        self._quality = {} if raw else {prefix: _fine_enough(view.frame.rgb) for prefix, view in views.items()}
+        self._quality = {} if raw else {prefix: _fine_enough(view.frame.rgb, psnr_db) for prefix, view in views.items()}
         self._definitions = MessageDefinitions()
         message = self._definitions.message
         self._time = message("builtin_interfaces/msg/Time")
@@ -199,18 +195,21 @@ def _check_pose(T: Float64Array, what: str) -> None:
 
 def _millimetres(depth: FloatArray) -> Array:
     """uint16 (H, W) from float32 metres, 0 where unknown or beyond 65 m; exact for what was in millimetres."""
-    rounded = np.rint(depth * np.float32(1000.0))
-    return np.where((rounded > 0) & (rounded <= np.iinfo(np.uint16).max), rounded, 0).astype(np.uint16)
+    far = np.float32(np.iinfo(np.uint16).max)
+    # fmax takes NaN for 0.
+    millimetres = np.fmin(np.fmax(depth * np.float32(1000.0) + np.float32(0.5), np.float32(0.0)), far).astype(np.uint16)
+    millimetres[millimetres == far] = 0
+    return millimetres
 
 
-def _fine_enough(rgb: ByteArray) -> int:
-    """The lowest jpeg quality that reaches PSNR_DB on a picture; the finest where none does."""
+def _fine_enough(rgb: ByteArray, psnr_db: float) -> int:
+    """The lowest jpeg quality that reaches `psnr_db` on a picture; the finest where none does."""
     bgr = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
 
     def psnr(quality: int) -> float:
         return float(cv2.PSNR(bgr, cv2.imdecode(_jpeg(bgr, quality), cv2.IMREAD_COLOR)))
 
-    return _QUALITIES[min(bisect_left(_QUALITIES, PSNR_DB, key=psnr), len(_QUALITIES) - 1)]
+    return _QUALITIES[min(bisect_left(_QUALITIES, psnr_db, key=psnr), len(_QUALITIES) - 1)]
 
 
 def _jpeg(bgr: ByteArray, quality: int) -> ByteArray:

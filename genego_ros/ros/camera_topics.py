@@ -1,16 +1,21 @@
-"""Under which topics the third-person camera will be played. Imports nothing of ROS."""
+"""Under which topics the third-person camera will be played. Imports nothing of ROS.
+
+`python -m genego_ros.ros.camera_topics BAG [IMAGE_TOPIC]` prints those of a bag as JSON.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from genego_ros.data.bag_storage import is_bag
+from genego_ros.data.bag_topics import TRUTH_PREFIX
 from genego_ros.data.bags import inspect_bag
 from genego_ros.data.pictures import open_pictures
-from genego_ros.data.sample_messages import TRUTH_PREFIX
 from genego_ros.errors import GenEgoError
 
 PLAYED_PICTURES = "/camera/image_raw/compressed"
@@ -60,7 +65,9 @@ def find_camera(source: Path, image_topic: str | None) -> CameraTopics:
         raise GenEgoError(f"{source} has no camera topic (Image or CompressedImage); its topics: {listed}")
     image = image_topic or colors[0]
     if len(colors) > 1 and image_topic is None:
-        print(f"{source} has several cameras, {image} is taken; --image-topic chooses another: {', '.join(colors[1:])}")
+        print(
+            f"{source} has several cameras, {image} is taken; the image topic can be another: {', '.join(colors[1:])}"
+        )
     infos = [topic.name for topic in topics if topic.type == "sensor_msgs/msg/CameraInfo"]
     return CameraTopics(
         image=image,
@@ -73,3 +80,21 @@ def find_camera(source: Path, image_topic: str | None) -> CameraTopics:
 def _nearest(topic: str, names: Sequence[str]) -> str | None:
     """The name that shares the longest path with `topic`."""
     return max(names, key=lambda name: len(os.path.commonpath([name, topic])), default=None)
+
+
+def main() -> int:
+    bag, image_topic = Path(sys.argv[1]), "".join(sys.argv[2:3])
+    try:
+        if bag.exists() and not is_bag(bag):
+            raise GenEgoError(
+                f"'{bag}' is no bag; `genego play` plays videos and pictures, `genego convert` makes bags of data sets"
+            )
+        print(json.dumps(asdict(find_camera(bag, image_topic or None))))
+    except GenEgoError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
