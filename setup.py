@@ -47,6 +47,8 @@ EXTRAS = {
         "tensorboard>=2.17",
         "torchmetrics>=1.4",
     ],
+    # GPL; runs as a process of its own (data/synthetic/cycles_process) and exists for this Python alone.
+    "cycles": ["bpy==4.2.0 ; python_version == '3.11'"],
     "view": ["rerun-sdk>=0.20"],
     "dev": ["pytest>=8", "hypothesis>=6.100", "ruff", "mypy", "types-PyYAML", "types-tqdm"],
 }
