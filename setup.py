@@ -51,6 +51,8 @@ EXTRAS = {
     ],
     # LPIPS and FID. torchvision must be built for the same torch: take it from where torch came from.
     "measure": ["lpips>=0.1.4", "torch-fidelity>=0.4", "torchmetrics>=1.4", "torchvision"],
+    # GPL; runs as a process of its own (data/synthetic/cycles_process) and exists for this Python alone.
+    "cycles": ["bpy==4.2.0 ; python_version == '3.11'"],
     "view": ["rerun-sdk>=0.20"],
     # The last three are what measures are tested against.
     "dev": [

@@ -18,8 +18,8 @@ from genego_ros.data.synthetic.scene import Mesh
 from genego_ros.geometry import rigid
 from genego_ros.types import SIDES, Float64Array, FloatArray, Side
 
-SEAT_HEIGHT = 0.55
-"""Metres of a sitting person's hip joints above the floor, at 1.75 m stature."""
+SEAT_HEIGHT = 0.56
+"""Metres of a sitting person's hip joints above the floor."""
 REACH = 0.96
 """Share of the arm's length from which on the upper body leans after the hand."""
 SWIVELS = 72
@@ -84,9 +84,9 @@ class Body:
         self._rigs = {side: rig for side, (rig, _) in hands.items()}
         self._wrist_at_rest = {side: T_rest_wrist for side, (_, T_rest_wrist) in hands.items()}
         self._parts: tuple[Part, ...] = dress(person, self._body, self._wrist_at_rest)
-        soles, crown = self._body.vertices[:, 2].min(), self._body.vertices[:, 2].max()
+        soles = self._body.vertices[:, 2].min()
         self._root_heights = {
-            True: SEAT_HEIGHT * float(crown - soles) / 1.75,
+            True: SEAT_HEIGHT,
             False: float(self._body.heads[bones.ROOT, 2] - soles),
         }
         shoulder, elbow, wrist = self._arm("left")

@@ -71,6 +71,7 @@ class CyclesRenderer:
         Raises:
             GenEgoError: Blender is not there, or could not take the scene.
         """
+        self._cameras = tuple(camera.name for camera in scene.cameras)
         self._geometry = geometry or RasterRenderer(scene)
         self._process = CyclesProcess([bpy_python(), str(PROGRAM)])
         content, arrays = describe(scene)
@@ -93,8 +94,11 @@ class CyclesRenderer:
         """See `Renderer.render`.
 
         Raises:
-            GenEgoError: the process has died or could not render; quotes what it said last.
+            GenEgoError: the scene has no such camera, the moment does not place it, or the process has died or could
+                not render (what it said last is quoted).
         """
+        if camera not in self._cameras or camera not in moment.T_world_camera:
+            raise GenEgoError(f"no camera '{camera}'; the scene has {', '.join(self._cameras)}")
         self._process.ask({"camera": camera}, _moment_arrays(camera, moment))
         try:
             shot = self._geometry.render(camera, moment, previous)
@@ -132,7 +136,7 @@ class CyclesProcess:
         try:
             wire.send(self._process.stdin, content, arrays)
         except OSError as error:
-            raise self._failure("has ended") from error
+            raise self._death() from error
 
     def answer(self) -> dict[str, Array]:
         """The arrays of the answer to the last question."""
@@ -140,7 +144,7 @@ class CyclesProcess:
         try:
             content, arrays = wire.receive(self._process.stdout)
         except EOFError as error:
-            raise self._failure("has ended") from error
+            raise self._death() from error
         except (ValueError, TypeError) as error:
             raise self._failure("gave an answer that cannot be read") from error
         if "error" in content:
@@ -160,14 +164,17 @@ class CyclesProcess:
         self._process.stdout.close()
         self._folder.cleanup()
 
+    def _death(self) -> GenEgoError:
+        # Its pipes close a moment before it is gone.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE_S)
+        status = self._process.returncode
+        hint = ": the machine may have run out of memory" if status == -signal.SIGKILL else ""
+        return self._failure(f"has ended with status {status}{hint}")
+
     def _failure(self, what: str) -> GenEgoError:
-        status = self._process.poll()
-        ended = "" if status is None else f", status {status}"
-        hint = "; the machine may have run out of memory" if status == -signal.SIGKILL else ""
         words = self._log.read_bytes()[-LAST_WORDS:].decode(errors="replace").strip()
-        return GenEgoError(
-            f"Blender's process ({' '.join(self._command)}{ended}) {what}{hint}; it said: {words or 'nothing'}"
-        )
+        return GenEgoError(f"Blender's process ({' '.join(self._command)}) {what}; it said: {words or 'nothing'}")
 
 
 def describe(scene: Scene) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -145,5 +145,5 @@ _CORNERS = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in 
 def _set(camera: RecordingCamera, room: Room, rate_hz: float) -> RecordingCamera:
     """With the exposure that the room asks for; the shutter's times are those of 30 frames a second at any rate."""
     sensor = camera.sensor
-    exposure, shutter = sensor.exposure / room.irradiance, sensor.shutter * rate_hz / 30
+    exposure, shutter = sensor.exposure * room.exposure, sensor.shutter * rate_hz / 30
     return replace(camera, sensor=replace(sensor, exposure=exposure, shutter=min(shutter, 1.0)))
