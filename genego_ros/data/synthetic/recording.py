@@ -131,8 +131,8 @@ def render_recording(folder: RecordingFolder, count: Callable[[], None] = lambda
 def render_frame(path: Path, take: Take, frame: int, renderer: Renderer, clock: Clock) -> None:
     """Draws one frame with every camera, and writes it and its labels."""
     with clock("posing"):
-        instant = take.instant(frame)
         previous = take.instant(max(frame - 1, 0)).moment
+        instant = take.instant(frame)
     for camera in take.scene.cameras:
         with clock("drawing"):
             shot = renderer.render(camera.name, instant.moment, previous)

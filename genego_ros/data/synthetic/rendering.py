@@ -40,9 +40,10 @@ def render(recipe: Recipe, out: Path, size: tuple[int, int], workers: int) -> No
 
 
 def _render_all(folders: list[RecordingFolder], workers: int) -> None:
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    # Before the workers start: the libraries read them when they are loaded. Software OpenGL, and numpy's.
-    os.environ.update(LP_NUM_THREADS=str(threads), OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    # Before the workers start: libraries read them when they are loaded. Software OpenGL takes further threads, numpy's
+    # number of all.
+    further = max((os.cpu_count() or 1) // workers - 1, 0)
+    os.environ.update(LP_NUM_THREADS=str(further), OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
     with (

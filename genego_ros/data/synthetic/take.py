@@ -72,6 +72,7 @@ class Take:
         front = room.table.outline[:, 1].min() - stream(plan, name, "seat").uniform(*FROM_TABLE)
         self._seat = np.array([0.0, front])
         self._names = [tuple(mesh.name for mesh in part.meshes) for part in self.model.parts]
+        self._recent: dict[int, Instant] = {}
         for attempt in range(TAKES):
             try:
                 self._action = self._play(room, attempt)
@@ -83,7 +84,13 @@ class Take:
         raise GenEgoError(f"recording {name} cannot be staged: {failure}")
 
     def instant(self, frame: int) -> Instant:
-        """Where everything is at a frame of the motion."""
+        """Where everything is at a frame of the motion; the same object again for a frame just asked for, by which
+        renderers know what they have drawn."""
+        if frame not in self._recent:
+            self._recent = {**dict(list(self._recent.items())[-1:]), frame: self._instant(frame)}
+        return self._recent[frame]
+
+    def _instant(self, frame: int) -> Instant:
         posed = self._posed(frame)
         cameras = {**self._standing, EGO_CAMERA: posed.T_world_eyes @ self._mount}
         placed = {
