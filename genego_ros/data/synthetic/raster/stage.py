@@ -30,8 +30,8 @@ class Slot:
     """Vertex array for what a camera sees."""
     shadows: Any
     """Vertex array for shadow maps."""
+    placed: Placed
     moment: Moment | None = None
-    placed: Placed | None = None
 
 
 class Stage:
@@ -105,20 +105,19 @@ class Stage:
         maps.use()
         for number, view in enumerate(views):
             maps.viewport = (column * SHADOW_MAP, number * SHADOW_MAP, SHADOW_MAP, SHADOW_MAP)
-            placed = slot.placed or self._rest
             set_uniforms(program("triangles.vert", "distance.frag"), clip_from_world=view.clip_from_world)
-            for first, count in self.ranges(meshes & in_view(placed, view.clip_from_world)):
+            for first, count in self.ranges(meshes & in_view(slot.placed, view.clip_from_world)):
                 slot.shadows.render(vertices=3 * count, first=3 * first)
 
     def _slot(self) -> Slot:
         card = context()
         buffer = self._own(card.buffer(self._rest.vertices.tobytes()))
         layout = [(buffer, "3f 4x", "position")]
-        arrays = [
+        visible, shadows = (
             self._own(card.vertex_array(program("triangles.vert", fragment), layout, self._index))
             for fragment in ("visibility.frag", "distance.frag")
-        ]
-        return Slot(buffer, self._own(table(self._rest.vertices, "u4")), *arrays)
+        )
+        return Slot(buffer, self._own(table(self._rest.vertices, "u4")), visible, shadows, self._rest)
 
     def _maps(self, lamps: int) -> Any:
         """A framebuffer with a row of two shadow maps a lamp: the narrow one, the wide one."""
