@@ -122,10 +122,8 @@ def _cycle(play: Play) -> None:
     play.tell(play.now + 0.1, "background", "reach", hand)
     contact = play.take(hand, grasp, play.now, rng.uniform(0.8, 1.15))
     play.tell(play.now + 0.5 * (contact - play.now), "grab", "grab", hand)
-    if verb == "apply":
-        end = _wipe(play, hand, start, contact + 0.1)
-    else:
-        end = _lift(play, hand, start, contact + 0.1, verb)
+    lifted = contact + 0.1
+    end = _wipe(play, hand, start, lifted) if verb == "apply" else _lift(play, hand, start, lifted, verb)
     play.say(end + 0.35, "background", play.teller.resting())
     play.now = end + rng.uniform(0.9, 1.5)
 
@@ -308,7 +306,7 @@ def _tilted(play: Play, pose: Float64Array, least: float, most: float) -> list[F
 
 def _faced(play: Play, pose: Float64Array) -> list[Float64Array]:
     """The object with its face more or less towards the eyes."""
-    eyes = play.person.chest + [0.0, 0.12, 0.3]
+    eyes = play.person.chest + np.array([0.0, 0.12, 0.3])
     poses = []
     for _ in range(40):
         where = pose[:3, 3] + play.rng.uniform([-0.06, -0.08, 0.0], [0.06, 0.0, 0.06])

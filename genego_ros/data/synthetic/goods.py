@@ -136,10 +136,11 @@ def lidded_box(rng: Generator) -> Made:
     grips = [Grip("wrap", point(-s * (width / 2 - 0.04), 0, 0.5 * height), s * X, Z, depth) for s in (-1, 1)]
     grips += [Grip("span", point(0, 0, 0.25 * height), -Z, s * X, depth) for s in (-1, 1)]
     grips += _across_top(depth, height - rim / 2, part=1)
-    return Made(
-        color.name, surfaces, shapes.placed(shapes.extruded_distance(inner, height - 0.003, 0.001), at(0, 0, (height - 0.003) / 2)), grips,
-        ("open", "open"), lid=lid, lid_distance=shapes.placed(shapes.extruded_distance(outer, rim, 0.001), at(0, 0, height - rim / 2)),
-    )  # fmt: skip
+    body_distance = shapes.placed(
+        shapes.extruded_distance(inner, height - 0.003, 0.001), at(0, 0, (height - 0.003) / 2)
+    )
+    lid_distance = shapes.placed(shapes.extruded_distance(outer, rim, 0.001), at(0, 0, height - rim / 2))
+    return Made(color.name, surfaces, body_distance, grips, ("open", "open"), lid=lid, lid_distance=lid_distance)
 
 
 def screwdriver(rng: Generator) -> Made:
@@ -147,8 +148,10 @@ def screwdriver(rng: Generator) -> Made:
     radius, grip, shaft = rng.uniform(0.013, 0.016), rng.uniform(0.09, 0.11), rng.uniform(0.08, 0.13)
     color = labels.paint(rng, "red", "yellow", "blue", "green", "orange", "black")
     body = profile(
-        (0, 0, 0), (0.85 * radius, 0.001, 0.006), (radius, 0.02, 0.02), (0.92 * radius, 0.6 * grip, 0.03), (0.68 * radius, 0.78 * grip, 0.01),
-        (0.85 * radius, 0.93 * grip, 0.008), (0.5 * radius, grip, 0.004), (0, grip, 0),
+        (0, 0, 0), (0.85 * radius, 0.001, 0.006), (radius, 0.02, 0.02),
+        (0.92 * radius, 0.6 * grip, 0.03),
+        (0.68 * radius, 0.78 * grip, 0.01), (0.85 * radius, 0.93 * grip, 0.008),
+        (0.5 * radius, grip, 0.004), (0, grip, 0),
     )  # fmt: skip
     steel = profile(
         (0, grip - 0.01, 0),
@@ -160,7 +163,7 @@ def screwdriver(rng: Generator) -> Made:
     turn = rigid.compose(Rotation.from_rotvec([0, np.pi / 2, 0]).as_matrix(), [0, 0, radius])
     stripe = profile(
         (0, 0, 0), (0.001 + radius * 0.93, 0, 0.0005), (0.001 + radius * 0.93, 0.008, 0.0005), (0, 0.008, 0)
-    ) + [0, 0.5 * grip]
+    ) + np.array([0, 0.5 * grip])
     surfaces = [(shapes.turned(body, 12).moved(turn), plain(color, 0.25)), (shapes.turned(steel).moved(turn), STEEL)]
     surfaces.append((shapes.turned(stripe).moved(turn), plain(labels.contrast(rng, color), 0.4)))
     distance = shapes.placed(shapes.union(shapes.turned_distance(body), shapes.turned_distance(steel)), turn)
@@ -199,10 +202,11 @@ def hammer(rng: Generator) -> Made:
     surfaces.append((shapes.bent(rubber, wide), plain(labels.paint(rng, "black", "red", "blue", "grey"), 0.7)))
     distance = shapes.union(
         shapes.bent_distance(path, radii), shapes.bent_distance(rubber, wide),
-        shapes.placed(shapes.extruded_distance(head, size, 0.002), T_head), shapes.placed(shapes.turned_distance(face), T_face),
+        shapes.placed(shapes.extruded_distance(head, size, 0.002), T_head),
+        shapes.placed(shapes.turned_distance(face), T_face),
     )  # fmt: skip
     hold = point(0.22 * length, 0, middle + 0.003)
-    grips = [Grip(kind, hold, -Z, X, 0.03) for kind in ("pinch", "wrap")]
+    grips = [Grip("pinch", hold, -Z, X, 0.03), Grip("wrap", hold, -Z, X, 0.03)]
     near = point(0.62 * length, 0, middle)
     grips += [Grip("pinch", near, side, s * X, 0.025, table=False) for s in (-1, 1) for side in (Y, -Y, Z)]
     return Made(color.name, surfaces, distance, grips, (), face=(1.0, 0.0, 0.0))

@@ -20,7 +20,7 @@ from genego_ros.data.synthetic.object_model import Grip, GripKind, ObjectModel
 from genego_ros.data.synthetic.scene import IndexArray
 from genego_ros.geometry import rigid
 from genego_ros.geometry.hand_model import PARENTS, FaceArray
-from genego_ros.types import KEYPOINTS, BoolArray, Float64Array
+from genego_ros.types import KEYPOINTS, Array, BoolArray, Float64Array
 
 STARTS = 6
 STEPS = 45
@@ -108,8 +108,8 @@ class _Skin:
     pairs: IndexArray
     """int (K, 2): spheres that must not pass through each other."""
 
-    ends: tuple[IndexArray, ...]
-    """Rig vertices of each finger's last bone, on the side of the pad."""
+    ends: tuple[Array, ...]
+    """int (N,) each: rig vertices of each finger's last bone, on the side of the pad."""
 
     @classmethod
     def of(cls, rig: HandRig) -> _Skin:
@@ -266,7 +266,7 @@ class _Problem:
     def _axes(self, angles: Float64Array, T: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Axes and pivots (B, 20, 3) of the angles as the hand is posed."""
         parents = PARENTS[ANGLE_BONES]
-        local = np.broadcast_to(self.rig.axes, angles.shape + (3,)).copy()
+        local = np.broadcast_to(self.rig.axes, (*angles.shape, 3)).copy()
         for second in (1, 5, 9, 13, 17):
             before = Rotation.from_rotvec(self.rig.axes[second - 1] * angles[:, second - 1, None]).as_matrix()
             local[:, second] = before @ self.rig.axes[second]
@@ -341,7 +341,7 @@ class _Problem:
         return close, _along(local, points, slopes) * ((close < 0) / FIRM)[..., None]
 
     def _habits(self, hands: _Hands) -> tuple[Float64Array, Float64Array]:
-        """Joints in their range and near the habit of the grip; ends bend with the middles; the wrist near its start."""
+        """Joints in their range and near the grip's habit; ends bend with the middles; the wrist near its start."""
         batch = len(hands.angles)
         eye = np.broadcast_to(np.eye(26), (batch, 26, 26))
         beyond = np.minimum(hands.angles - LOWEST, 0.0) + np.maximum(hands.angles - HIGHEST, 0.0)

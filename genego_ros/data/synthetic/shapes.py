@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import ArrayLike
 
 from genego_ros.data.synthetic.scene import IndexArray
-from genego_ros.types import Array, Float64Array, FloatArray
+from genego_ros.types import Float64Array, FloatArray
 
 Distance = Callable[[Float64Array], Float64Array]
 """Signed distances (N,) in metres of points (N, 3), negative inside."""
@@ -34,7 +35,7 @@ class Surface(NamedTuple):
         return self._replace(vertices=moved.astype(np.float32))
 
 
-def rounded(corners: Array, radius: float | Array, steps: int = 4, closed: bool = False) -> Float64Array:
+def rounded(corners: ArrayLike, radius: ArrayLike, steps: int = 4, closed: bool = False) -> Float64Array:
     """A polyline (N, 2) whose corners are arcs of a radius (one for all, or one each; 0 keeps the corner).
 
     An arc takes at most 45 percent of the shorter edge beside it.
@@ -74,7 +75,7 @@ def circle(radius: float, sides: int = 32) -> Float64Array:
     return radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def turned(profile: Array, sides: int = 56) -> Surface:
+def turned(profile: ArrayLike, sides: int = 56) -> Surface:
     """A profile (N, 2) of radius and height turned about z.
 
     The profile runs from the axis below outwards and up; hollow things go on over the rim and down again.
@@ -89,7 +90,7 @@ def turned(profile: Array, sides: int = 56) -> Surface:
     return _grid(vertices, _lengths(profile), angle / (2 * np.pi))
 
 
-def extruded(outline: Array, height: float, bevel: float, steps: int = 3) -> tuple[Surface, Surface, Surface]:
+def extruded(outline: ArrayLike, height: float, bevel: float, steps: int = 3) -> tuple[Surface, Surface, Surface]:
     """An outline (N, 2), counter-clockwise and star-shaped about the origin, from z = -height / 2 to height / 2.
 
     Returns side, bottom and top. The side (with the bevels) has u along the outline and v down; bottom and top
@@ -108,7 +109,7 @@ def extruded(outline: Array, height: float, bevel: float, steps: int = 3) -> tup
     return side, _lid(rings[0, :-1], below=True), _lid(rings[-1, :-1], below=False)
 
 
-def bent(path: Array, radii: Array, sides: int = 20) -> Surface:
+def bent(path: ArrayLike, radii: ArrayLike, sides: int = 20) -> Surface:
     """A tube along a path (N, 3) with half-axes `radii` (N, 2), across and in the plane of the path; closed ends.
 
     A straight path lies in the plane of itself and x, or y where it runs along x.
@@ -199,7 +200,7 @@ def _frames(path: Float64Array) -> tuple[Float64Array, Float64Array, Float64Arra
     return tangent, across, np.cross(tangent, across)
 
 
-def turned_distance(profile: Array) -> Distance:
+def turned_distance(profile: ArrayLike) -> Distance:
     """How far from the body of `turned`; exact."""
     profile = np.ascontiguousarray(profile, np.float64)
 
@@ -210,7 +211,7 @@ def turned_distance(profile: Array) -> Distance:
     return distance
 
 
-def extruded_distance(outline: Array, height: float, bevel: float) -> Distance:
+def extruded_distance(outline: ArrayLike, height: float, bevel: float) -> Distance:
     """How far from the body of `extruded`; exact but for the mitred corners of the outline's inset."""
     outline = np.asarray(outline, np.float64)
     inner = np.ascontiguousarray(outline - bevel * _outward(outline)[:-1])
@@ -224,7 +225,7 @@ def extruded_distance(outline: Array, height: float, bevel: float) -> Distance:
     return distance
 
 
-def bent_distance(path: Array, radii: Array) -> Distance:
+def bent_distance(path: ArrayLike, radii: ArrayLike) -> Distance:
     """How far from the body of `bent`; exact for round tubes, to first order for flat ones."""
     path, radii = np.ascontiguousarray(path, np.float64), np.ascontiguousarray(radii, np.float64)
     _, across, inner = _frames(path)
@@ -287,10 +288,7 @@ def _path_distance(
             length = np.sqrt(d0 * d0 + d1 * d1 + d2 * d2)
             flat = np.sqrt(a * a + b * b)
             # The section's half-axis towards the point.
-            if flat > 1e-9:
-                size = flat / np.sqrt((a / size_a) ** 2 + (b / size_i) ** 2)
-            else:
-                size = min(size_a, size_i)
+            size = flat / np.sqrt((a / size_a) ** 2 + (b / size_i) ** 2) if flat > 1e-9 else min(size_a, size_i)
             nearest = min(nearest, length - size)
         out[n] = nearest
     return out
@@ -308,7 +306,7 @@ class DistanceField:
 
     @classmethod
     def sample(
-        cls, distance: Distance, low: Array, high: Array, cell: float = 0.0025, margin: float = 0.03
+        cls, distance: Distance, low: ArrayLike, high: ArrayLike, cell: float = 0.0025, margin: float = 0.03
     ) -> DistanceField:
         """The field around the box from `low` to `high` (3,), metres."""
         low, high = np.asarray(low) - margin, np.asarray(high) + margin
@@ -316,7 +314,7 @@ class DistanceField:
         axes = [low[k] + cell * np.arange(counts[k]) for k in range(3)]
         points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         values = distance(points).reshape(counts)
-        gradient = np.stack(np.gradient(values, cell), axis=-1)
+        gradient = np.stack(list(np.gradient(values, cell)), axis=-1)
         return cls(low, cell, np.concatenate([values[..., None], gradient], axis=-1))
 
     def at(self, points: Float64Array) -> tuple[Float64Array, Float64Array]:

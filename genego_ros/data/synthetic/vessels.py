@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from genego_ros.data.synthetic import labels, shapes
 from genego_ros.data.synthetic.labels import Paint
-from genego_ros.data.synthetic.object_model import Grip, Made, opposed
+from genego_ros.data.synthetic.object_model import Grip, GripKind, Made, opposed
 from genego_ros.data.synthetic.scene import Material
 from genego_ros.data.synthetic.shapes import Surface
 from genego_ros.geometry import rigid
@@ -59,7 +59,7 @@ def around(radius: float, height: float) -> list[Grip]:
 
 def from_above(radius: float, top: float, part: int = 0) -> list[Grip]:
     """Finger tips around the top of something round."""
-    kind = "pinch" if radius < 0.03 else "span"
+    kind: GripKind = "pinch" if radius < 0.03 else "span"
     return [Grip(kind, point(0, 0, top - 0.012), -Z, -X, 2 * radius, turns=True, part=part)]
 
 
@@ -190,7 +190,9 @@ def mug(rng: Generator) -> Made:
         drink = profile(
             (0, 0, 0), (radius - wall - 0.0005, 0, 0), (radius - wall - 0.0005, 0.001, 0.0005), (0, 0.001, 0)
         )
-        surfaces.append((shapes.turned(drink + [0, 0.8 * height]), plain(labels.paint(rng, "brown", "black"), 0.05)))
+        surfaces.append(
+            (shapes.turned(drink + np.array([0, 0.8 * height])), plain(labels.paint(rng, "brown", "black"), 0.05))
+        )
     distance = shapes.union(shapes.turned_distance(solid), shapes.bent_distance(path, radii))
     body = Grip("wrap", point(0, 0, 0.5 * height), X, Z, 2 * radius)
     grips = [body, body.turned(0.8), body.turned(-0.8)]
@@ -245,8 +247,8 @@ def jar(rng: Generator) -> Made:
     rim = 0.86 * radius
     outline = profile(
         (0, 0.003, 0), (0.7 * radius, 0.002, 0.002), (0.85 * radius, 0, 0.003), (radius, 0.004, 0.008),
-        (radius, height - 0.022, 0.012), (rim, height - 0.012, 0.004), (rim, height, 0.001), (rim - 0.003, height, 0.001),
-        (rim - 0.004, height - 0.02, 0.002), (0, height - 0.022, 0),
+        (radius, height - 0.022, 0.012), (rim, height - 0.012, 0.004), (rim, height, 0.001),
+        (rim - 0.003, height, 0.001), (rim - 0.004, height - 0.02, 0.002), (0, height - 0.022, 0),
     )  # fmt: skip
     solid = profile(
         (0, 0, 0),
@@ -257,8 +259,8 @@ def jar(rng: Generator) -> Made:
         (0, height, 0),
     )
     lid = profile(
-        (0, height - 0.013, 0), (rim + 0.002, height - 0.013, 0.0008), (rim + 0.002, height + 0.002, 0.0015), (0.8 * rim, height + 0.002, 0.001),
-        (0.78 * rim, height + 0.001, 0.001), (0, height + 0.001, 0),
+        (0, height - 0.013, 0), (rim + 0.002, height - 0.013, 0.0008), (rim + 0.002, height + 0.002, 0.0015),
+        (0.8 * rim, height + 0.002, 0.001), (0.78 * rim, height + 0.001, 0.001), (0, height + 0.001, 0),
     )  # fmt: skip
     surfaces = [
         (shapes.turned(outline), plain(filling, 0.12)),
@@ -338,16 +340,17 @@ def torch(rng: Generator) -> Made:
     color = labels.paint(rng, "black", "grey", "red", "blue", "yellow", "dark green")
     head = radius * rng.uniform(1.25, 1.5)
     body = profile(
-        (0, 0, 0), (radius, 0, 0.003), (radius, 0.7 * length, 0.008), (head, 0.8 * length, 0.006), (head, length, 0.002),
-        (head - 0.003, length, 0.001), (head - 0.005, length - 0.004, 0.001), (0, length - 0.004, 0),
+        (0, 0, 0), (radius, 0, 0.003), (radius, 0.7 * length, 0.008), (head, 0.8 * length, 0.006),
+        (head, length, 0.002), (head - 0.003, length, 0.001),
+        (head - 0.005, length - 0.004, 0.001), (0, length - 0.004, 0),
     )  # fmt: skip
     turn = rigid.compose(Rotation.from_rotvec([0, np.pi / 2, 0]).as_matrix(), [-length / 2, 0, head])
-    ring = profile((0, 0, 0), (head + 0.001, 0, 0.0005), (head + 0.001, 0.01, 0.0005), (0, 0.01, 0)) + [
-        0,
-        0.86 * length,
-    ]
+    ring = profile((0, 0, 0), (head + 0.001, 0, 0.0005), (head + 0.001, 0.01, 0.0005), (0, 0.01, 0)) + np.array(
+        [0, 0.86 * length]
+    )
     button = shapes.extruded(shapes.circle(0.006), 0.004, 0.001)
-    surfaces = [(shapes.turned(body).moved(turn), plain(color, 0.35, 0.5)), (shapes.turned(ring).moved(turn), STEEL)]
+    surfaces = [(shapes.turned(body).moved(turn), plain(color, 0.35, 0.5))]
+    surfaces.append((shapes.turned(ring).moved(turn), STEEL))
     surfaces += [(s.moved(at(0.04 - 0.04, 0, head + radius)), plain(labels.paint(rng, "black", "red"))) for s in button]
     distance = shapes.placed(shapes.turned_distance(body), turn)
     hold = point(-0.12 * length, 0, head + 0.2 * radius)
