@@ -18,10 +18,10 @@ from genego_ros.geometry import rigid
 from genego_ros.types import Camera
 
 TARGET_HZ = 60.0
-FRAMES = 90
+FRAMES = 150
 WIDTH, HEIGHT = 640, 360
-GRAIN = 2.0
-"""Standard deviation of the pictures' noise; without it png and jpeg have less to do than with a camera's."""
+GRAIN, DEPTH_GRAIN = 2.0, 0.5
+"""Standard deviations of the noise in levels and millimetres, without which png and jpeg have too little to do."""
 
 
 def run() -> list[Result]:
@@ -62,7 +62,7 @@ def _write_recording(folder: Path) -> None:
         (folder / camera / "cam_intrinsics.txt").write_text(format_intrinsics(Camera.from_hfov(WIDTH, HEIGHT, 60.0)))
         for frame in range(FRAMES):
             rgb = np.clip(smooth + rng.normal(0.0, GRAIN, smooth.shape), 0, 255).astype(np.uint8)
-            depth = (800 + v + rng.normal(0.0, GRAIN, v.shape)).astype(np.uint16)
+            depth = (800 + v + rng.normal(0.0, DEPTH_GRAIN, v.shape)).astype(np.uint16)
             cv2.imwrite(str(folder / camera / f"rgb/{frame:06d}.png"), rgb)
             cv2.imwrite(str(folder / camera / f"depth/{frame:06d}.png"), depth)
             (folder / camera / f"cam_pose/{frame:06d}.txt").write_text(format_pose(pose))

@@ -150,9 +150,15 @@ class BagWriter:
         topics: Mapping[str, str] | None = None,
         custom_data: Mapping[str, str] | None = None,
         keep_partial: bool = True,
+        definitions: MessageDefinitions | None = None,
     ) -> None:
-        """`topics`: names to message types; `add_topic` adds more at any time. `custom_data`: for metadata.yaml.
-        `keep_partial`: leave what was written when the block fails."""
+        """
+        Args:
+            topics: names to message types; `add_topic` adds more at any time.
+            custom_data: for metadata.yaml.
+            keep_partial: leave what was written when the block fails.
+            definitions: that know the types already.
+        """
         self.path = Path(path)
         self._custom_data = dict(custom_data or {})
         self._keep_partial = keep_partial
@@ -160,7 +166,7 @@ class BagWriter:
         """Messages written so far, by topic."""
         self._topics = dict(topics or {})
         self._connections: dict[str, Connection] = {}
-        self._definitions = MessageDefinitions()
+        self._definitions = definitions or MessageDefinitions()
 
     def __enter__(self) -> BagWriter:
         if self.path.exists():

@@ -105,7 +105,8 @@ def convert(
         if in_threads
         else _in_order(moment, map(dataset.__getitem__, indices))
     )
-    with closing(moments), BagWriter(path, custom_data=about, keep_partial=False) as writer:
+    bag = BagWriter(path, custom_data=about, keep_partial=False, definitions=messages.definitions)
+    with closing(moments), bag as writer:
         T_world_exo = None
         for stamp_ns, T, contents in moments:
             if T_world_exo is None or not np.array_equal(T_world_exo, T):

@@ -61,8 +61,8 @@ class SampleMessages:
         self._raw = raw
         views = {CAMERA_PREFIX: first.exo[0], EGO_PREFIX: first.ego}
         self._quality = {} if raw else {prefix: _fine_enough(view.frame.rgb, psnr_db) for prefix, view in views.items()}
-        self._definitions = MessageDefinitions()
-        message = self._definitions.message
+        self.definitions = MessageDefinitions()
+        message = self.definitions.message
         self._time = message("builtin_interfaces/msg/Time")
         self._header = message("std_msgs/msg/Header")
         self._image = message("sensor_msgs/msg/Image")
@@ -119,11 +119,11 @@ class SampleMessages:
         ]
         if sample.description:
             contents.append((DESCRIPTION, self._description(in_exo, sample.description, self._source)))
-        return [(topic, self._definitions.serialize(message)) for topic, message in contents]
+        return [(topic, self.definitions.serialize(message)) for topic, message in contents]
 
     def static(self, T_world_exo: Float64Array, stamp_ns: int) -> bytes:
         """What /tf_static says of a third-person camera that stands still, T_world_exo float64 (4, 4)."""
-        return self._definitions.serialize(self._tf({EXO: T_world_exo}, stamp_ns))
+        return self.definitions.serialize(self._tf({EXO: T_world_exo}, stamp_ns))
 
     def _header_of(self, stamp_ns: int, frame: str) -> Any:
         return self._header(self._time(*divmod(stamp_ns, 1_000_000_000)), frame)
