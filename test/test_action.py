@@ -114,7 +114,7 @@ def test_both_hands_work(recording: tuple[ObjectModel, Action]) -> None:
 def test_the_same_seed_gives_the_same_action(monkeypatch: pytest.MonkeyPatch) -> None:
     # One hand alone, for the time it takes.
     monkeypatch.setattr(action_module, "HELP", 0.0)
-    (_, a), (_, b) = (played("remote control", 2, 60) for _ in range(2))
+    (_, a), (_, b) = (played("squeeze bottle", 2, 60) for _ in range(2))
     assert np.array_equal(a.wrists, b.wrists)
     assert np.array_equal(a.fingers, b.fingers)
     assert a.descriptions == b.descriptions
@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_action(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_one_frame_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(action_module, "HELP", 0.0)
-    _, action = played("remote control", 2, 1)
+    _, action = played("squeeze bottle", 2, 1)
     assert action.wrists.shape == (1, 2, 4, 4)
     assert np.isfinite(action.gaze).all()
 

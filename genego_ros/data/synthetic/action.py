@@ -208,7 +208,6 @@ def _open(play: Play, hand: int, grasp: Grasp, pose: Float64Array, t: float) -> 
     play.tell(t - 0.2, "open", "open", other)
     t = play.take(other, grasp, t - 0.3, rng.uniform(0.75, 1.0)) + 0.1
     play.looks.append((t, other))
-    side = 2.0 * other - 1
     body = play.object_at
     # The screw's thread, then straight up, then aside; back the same way.
     twist = -rng.uniform(0.5, 0.8) if grasp.grip.turns else 0.0
