@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from genego_ros.data.synthetic.grasp import Grasp, overlap
-from genego_ros.data.synthetic.motion import Poses
+from genego_ros.data.synthetic.motion import Poses, Wander, still
 from genego_ros.data.synthetic.object_model import ObjectModel
 from genego_ros.data.synthetic.play import OBJECT, Hold, Person, Play
 from genego_ros.data.synthetic.scene import IndexArray
@@ -208,28 +208,38 @@ def _open(play: Play, hand: int, grasp: Grasp, pose: Float64Array, t: float) -> 
     play.tell(t - 0.2, "open", "open", other)
     t = play.take(other, grasp, t - 0.3, rng.uniform(0.75, 1.0)) + 0.1
     play.looks.append((t, other))
-    side = 2.0 * other - 1
     body = play.object_at
     # The screw's thread, then straight up, then aside; back the same way.
     twist = -rng.uniform(0.5, 0.8) if grasp.grip.turns else 0.0
     loose = rigid.compose(Rotation.from_rotvec([0, 0, -twist]).as_matrix(), [0, 0, 0.004])
     up = rigid.compose(loose[:3, :3], [0, 0, 0.05])
-    aside = rigid.compose(
-        Rotation.from_rotvec([0, 0.35 * side, 0]).as_matrix() @ loose[:3, :3],
-        pose[:3, :3].T @ [side * rng.uniform(0.08, 0.13), rng.uniform(-0.06, 0.02), rng.uniform(0.02, 0.06)],
-    )
-    for at, seconds, where in ((t, 0.7, loose), (t + 0.6, 0.5, up), (t + 0.9, 0.7, aside)):
+    for at, seconds, where in ((t, 0.7, loose), (t + 0.6, 0.5, up)):
         play.lid.to(at, at + seconds, _on(body, where))
+    aside = _aside(play, other, grasp, pose @ up)
+    unrest = Wander.random(rng)
+    play.lid.to(t + 0.9, t + 1.7, lambda times: still(aside)(times) @ unrest(times, np.full(len(times), 0.7)))
     t += 1.6
     play.clauses[other] = f"the {SIDES[other]} hand holds the lid"
     play.tell(t, "background", "hold", hand)
     play.looks.append((t, OBJECT))
     t = _use(play, hand, pose, t, "pour" if "pour" in play.model.verbs and rng.random() < 0.6 else "background")
+    t = play.carry(t, 0.8, pose) + 0.1
     play.clauses[hand] = f"the {SIDES[hand]} hand holds it"
     play.tell(t, "close", "close", other)
     for at, seconds, where in ((t, 0.7, up), (t + 0.55, 0.5, loose), (t + 0.95, 0.7, np.eye(4))):
         play.lid.to(at, at + seconds, _on(body, where))
     return play.leave(other, t + 1.7)
+
+
+def _aside(play: Play, hand: int, grasp: Grasp, lid: Float64Array) -> Float64Array:
+    """Where a hand keeps the lid that it has taken off: to its own side, as is easy for it."""
+    poses = []
+    for _ in range(30):
+        turn = Rotation.from_rotvec(play.rng.normal(0, 0.25, 3)).as_matrix()
+        shift = play.rng.uniform([0.1 * (2 * hand - 1), -0.1, -0.02], [0.16 * (2 * hand - 1), 0.0, 0.05])
+        poses.append(rigid.compose(turn @ lid[:3, :3], lid[:3, 3] + shift))
+    costs = play.person.discomfort(hand, np.array(poses) @ grasp.T_object_wrist)
+    return poses[int(np.argmin(costs))]
 
 
 def _on(body: Poses, where: Float64Array) -> Poses:

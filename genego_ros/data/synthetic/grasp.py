@@ -241,26 +241,27 @@ class _Problem:
         return np.concatenate([r for r, _ in rows], axis=1), np.concatenate([j for _, j in rows], axis=1)
 
     def _skin_at(self, hands: _Hands) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
-        """Points (B, P, 3) in the wrist frame, their derivatives by the angles (B, P, 20, 3), normals (B, P, 3) and
-        the derivatives of those on the fingers' ends (B, 5, 20, 3)."""
+        """Points (B, P, 3) in the wrist frame, their derivatives by the angles (B, P, 20, 3), the normals
+        (B, 5, 3) of the fingers' ends and their derivatives (B, 5, 20, 3)."""
         rig, skin = self.rig, self.skin
         T = rig.bone_transforms(hands.angles)
         rest = np.concatenate([skin.points, np.ones((len(skin.points), 1))], axis=1)
-        carried = np.einsum("bkij,pk,pj->bpki", T[:, :, :3], skin.weights, rest, optimize=True)
-        points = carried.sum(axis=2)
-        normals = np.einsum("bkij,pk,pj->bpi", T[:, :, :3, :3], skin.weights, skin.normals, optimize=True)
-        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+        # What each bone carries of each point, (B, 21, P, 3).
+        carried = (skin.weights.T[:, :, None] * rest) @ T[:, :, :3].transpose(0, 1, 3, 2)
+        points = carried.sum(axis=1)
+        ends = skin.pads[:, 0]
+        normals = np.einsum("bkij,pk,pj->bpi", T[:, :, :3, :3], skin.weights[ends], skin.normals[ends], optimize=True)
+        normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
         first = np.arange(2, KEYPOINTS, 4)
         moved, share = np.empty((*points.shape[:2], ANGLES, 3)), np.empty((len(rest), ANGLES))
         for angle, bone in enumerate(ANGLE_BONES):
             end = first[angle // 4] + 3
-            moved[:, :, angle] = carried[:, :, bone:end].sum(axis=2)
+            moved[:, :, angle] = carried[:, bone:end].sum(axis=1)
             share[:, angle] = skin.weights[:, bone:end].sum(axis=1)
         axes, pivots = self._axes(hands.angles, T)
         moved -= share[None, :, :, None] * pivots[:, None]
         slopes = np.cross(axes[:, None], moved)
-        ends = skin.pads[:, 0]
-        turns = np.cross(axes[:, None], normals[:, ends, None]) * share[ends][None, :, :, None]
+        turns = np.cross(axes[:, None], normals[:, :, None]) * share[ends][None, :, :, None]
         return points, slopes, normals, turns
 
     def _axes(self, angles: Float64Array, T: Float64Array) -> tuple[Float64Array, Float64Array]:
@@ -293,10 +294,11 @@ class _Problem:
         rows = [(deep, slope * ((deep < 0) / FIRM)[..., None])]
         pads, weights = self._contacts()
         rows.append((weights * distance[:, pads], weights[:, None] * slope[:, pads]))
-        ends = self.skin.pads[list(FINGERS[self.grip.kind]), 0]
-        facing = FACE * (normals[:, ends] + local[:, ends])
+        fingers = list(FINGERS[self.grip.kind])
+        ends = self.skin.pads[fingers, 0]
+        facing = FACE * (normals[:, fingers] + local[:, ends])
         facing_slope = np.zeros((batch, len(ends), 3, 26))
-        facing_slope[..., :20] = FACE * turns[:, list(FINGERS[self.grip.kind])].transpose(0, 1, 3, 2)
+        facing_slope[..., :20] = FACE * turns[:, fingers].transpose(0, 1, 3, 2)
         facing_slope[..., 20:23] = FACE * _cross_matrix(local[:, ends])
         rows.append((facing.reshape(batch, -1), facing_slope.reshape(batch, -1, 26)))
         if self.grip.table:
@@ -403,7 +405,7 @@ def find_grasp(
 def first_guess(rig: HandRig, grip: Grip) -> Float64Array:
     """T_object_wrist, float64 (4, 4), from which the search for a grasp sets out: good enough to see whether an arm
     would like it."""
-    start = _starts(rig, _Skin.of(rig), grip, np.random.default_rng(0))
+    start = _starts(rig, _Skin.of(rig), grip, np.random.default_rng(0), 1)
     return rigid.compose(start.rotation[0], start.position[0])
 
 
@@ -480,11 +482,11 @@ def _minimise(problem: _Problem, hands: _Hands) -> _Hands:
     return hands
 
 
-def _starts(rig: HandRig, skin: _Skin, grip: Grip, rng: Generator) -> _Hands:
+def _starts(rig: HandRig, skin: _Skin, grip: Grip, rng: Generator, count: int = STARTS) -> _Hands:
     """Hands opened to the grip's width and laid at the object, each a little otherwise."""
     mirrored = 1.0 if rig.side == "right" else -1.0
     angles, rotations, positions = [], [], []
-    for k in range(STARTS):
+    for k in range(count):
         pose, middle, across, reach = _preshape(rig, skin, grip.kind, grip.width * rng.uniform(0.95, 1.35))
         thing = _basis(grip.approach, mirrored * np.cross(grip.approach, grip.thumb))
         tilt = Rotation.from_rotvec(rng.normal(0, 0.12, 3) * (k > 0)).as_matrix()

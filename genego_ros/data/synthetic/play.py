@@ -214,24 +214,33 @@ class Play:
         """A hand reaches and closes; returns when it holds."""
         contact = start + seconds
         relative = Course(still(_before(grasp) @ grasp.T_object_wrist))
-        relative.to(start + 0.5 * seconds, contact, still(grasp.T_object_wrist))
+        relative.to(start + 0.42 * seconds, start + 0.92 * seconds, still(grasp.T_object_wrist))
         part = self.part_at(grasp.grip.part)
-        self.hands[hand].to(start, start + 0.72 * seconds, lambda times: part(times) @ relative(times), 0.02)
-        self.fingers[hand].to(start, start + 0.6 * seconds, grasp.opened(1.0))
-        self.fingers[hand].to(start + 0.6 * seconds, contact, grasp.angles)
+        self.hands[hand].to(start, start + 0.64 * seconds, lambda times: part(times) @ relative(times), 0.02)
+        self.fingers[hand].to(start, start + 0.5 * seconds, self.opened(hand, grasp))
+        self.fingers[hand].to(start + 0.68 * seconds, contact, grasp.angles)
         self.taken[hand] = (grasp, contact, relative)
         self.looks.append((start - 0.2, OBJECT))
         return contact
+
+    def opened(self, hand: int, grasp: Grasp) -> Float64Array:
+        """Angles (20,) of the hand before it closes, as wide as the table below leaves room for."""
+        for share in (1.0, 0.7, 0.4, 0.15):
+            skin, _ = self.person.rigs[hand].pose(grasp.opened(share))
+            low = rigid.apply(grasp.T_object_wrist, skin.astype(np.float64))[:, 2].min()
+            if not grasp.grip.table or low > self.model.base:
+                return grasp.opened(share)
+        return grasp.angles
 
     def leave(self, hand: int, start: float) -> float:
         """The hand opens, backs off and goes to rest; returns when it is away from the object."""
         grasp, contact, relative = self.taken.pop(hand)
         self.holds.append(Hold(hand, grasp, contact, start))
-        relative.to(start, start + 0.65, still(_before(grasp) @ grasp.T_object_wrist))
-        self.fingers[hand].to(start, start + 0.45, grasp.opened(0.9))
+        relative.to(start + 0.08, start + 0.7, still(_before(grasp) @ grasp.T_object_wrist))
+        self.fingers[hand].to(start, start + 0.4, self.opened(hand, grasp))
         place = self.body(np.array([start]))[0, :3, 3]
         course, angles = self.idle(hand, place)
-        self.hands[hand].to(start + 0.38, start + 1.25, course, 0.02)
+        self.hands[hand].to(start + 0.42, start + 1.25, course, 0.02)
         self.fingers[hand].to(start + 0.5, start + 1.2, angles)
         return start + 0.7
 
@@ -274,7 +283,7 @@ def _corners(model: ObjectModel) -> Float64Array:
 
 def _before(grasp: Grasp) -> Float64Array:
     """The way (4, 4), object frame, that a hand stands off before it closes and after it has opened."""
-    return rigid.compose(np.eye(3), -0.09 * grasp.grip.approach + [0, 0, 0.02])
+    return rigid.compose(np.eye(3), -0.11 * grasp.grip.approach + np.array([0, 0, 0.02]))
 
 
 def _different(offers: list[tuple[float, int, Grip]], count: int) -> list[tuple[float, int, Grip]]:
