@@ -38,6 +38,8 @@ ROS_WHEELS = [
 EXTRAS = {
     "cpu": ["torch==2.13.0", "mediapipe>=1.2", "open3d-cpu>=0.19"],
     "gpu": ["torch==2.13.0", "mediapipe>=1.2", "open3d>=0.19"],
+    # Drawing synthetic recordings, and reading the data sets' videos.
+    "synth": ["moderngl>=5.12", "av>=12"],
     "bags": ["rosbags>=0.11"],
     "ros": [*ROS_WHEELS, "rosbags>=0.11"],
     "train": [
@@ -65,6 +67,7 @@ if __name__ == "__main__":
         license="Apache-2.0",
         python_requires=">=3.10",
         packages=find_packages(include=["genego_ros", "genego_ros.*"]),
+        package_data={"genego_ros.data.synthetic.raster": ["shaders/*"]},
         # Where an installation by colcon has them too; genego_ros/resources.py looks there.
         data_files=[
             ("share/genego_ros/config", [str(path) for path in Path("config").glob("*")]),

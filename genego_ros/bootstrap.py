@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LIBRARIES = {
     "libusb-1.0.so.0": "libusb-1.0-0",  # Open3D
-    "libEGL.so.1": "libegl1",  # MediaPipe
+    "libEGL.so.1": "libegl1",  # MediaPipe, rendering
+    "libEGL_mesa.so.0": "libegl-mesa0",  # rendering without a graphics card
+    "libGLX_mesa.so.0": "libglx-mesa0",  # the same: it brings the driver, libgl1-mesa-dri
     "libGLESv2.so.2": "libgles2",  # MediaPipe
     "libGL.so.1": "libgl1",  # OpenCV, Open3D
     "libglib-2.0.so.0": "libglib2.0-0",  # OpenCV
@@ -347,7 +349,7 @@ def requirements(place: Place) -> list[str]:
     import runpy
 
     listed = runpy.run_path(str(place.root / "setup.py"))
-    extras = ("cpu", "dev", "bags") if place.ros else ("cpu", "dev", "ros")
+    extras = ("cpu", "synth", "dev", "bags" if place.ros else "ros")
     return [*listed["CORE"], *(line for extra in extras for line in listed["EXTRAS"][extra])]
 
 

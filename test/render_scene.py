@@ -86,7 +86,7 @@ def sky(rows: int = 128) -> Environment:
     azimuth = np.pi * (np.arange(2 * rows) + 0.5) / rows
     up = np.cos(polar)[:, None] * np.ones_like(azimuth)
     blue = np.where(up[..., None] > 0, np.array([0.55, 0.65, 0.8]) * (0.5 + 0.5 * up[..., None]), [0.3, 0.28, 0.25])
-    window = (np.abs(azimuth - 2.6) < 0.35) & (np.abs(polar[:, None] - 1.1) < 0.3)
+    window = (np.abs(azimuth - 4.2) < 0.35) & (np.abs(polar[:, None] - 1.1) < 0.3)
     radiance = blue + window[..., None] * np.array([6.0, 6.2, 6.5])
     return Environment(radiance.astype(np.float32))
 
@@ -106,10 +106,18 @@ def make_scene(width: int = 640, height: int = 360, rings: int = 48) -> Scene:
         box("table", (1.4, 0.8, 0.03), table, (0, 0, TABLE - 0.015)),
         box("leg0", (0.05, 0.05, TABLE - 0.03), table, (-0.65, -0.35, TABLE / 2 - 0.015)),
         box("leg1", (0.05, 0.05, TABLE - 0.03), table, (0.65, -0.35, TABLE / 2 - 0.015)),
-        box("red box", (0.08, 0.12, 0.16), Material(color=(0.6, 0.06, 0.04), roughness=0.3), (0.22, 0.18, TABLE + 0.08)),
+        box(
+            "red box", (0.08, 0.12, 0.16), Material(color=(0.6, 0.06, 0.04), roughness=0.3), (0.22, 0.18, TABLE + 0.08)
+        ),
         box("book", (0.2, 0.14, 0.03), Material(color=(0.1, 0.2, 0.4)), (-0.3, 0.15, TABLE + 0.015)),
         ball("ball", 0.05, Material(color=(0.8, 0.8, 0.78), roughness=0.2), (-0.05, 0.16, TABLE + 0.05), rings),
-        ball("steel", 0.04, Material(color=(0.7, 0.7, 0.72), roughness=0.15, metallic=1.0), (0.1, 0.05, TABLE + 0.04), rings),
+        ball(
+            "steel",
+            0.04,
+            Material(color=(0.7, 0.7, 0.72), roughness=0.15, metallic=1.0),
+            (0.1, 0.05, TABLE + 0.04),
+            rings,
+        ),
         box("held", (0.05, 0.05, 0.18), Material(color=(0.05, 0.35, 0.12), roughness=0.4)),
         Mesh("right", hand.vertices, hand.faces("right").astype("i4"), uv, skin),
         Mesh("left", hand.vertices, hand.faces("left").astype("i4"), uv, skin),
@@ -127,7 +135,6 @@ def moments(scene: Scene, count: int) -> list[Moment]:
     made = []
     for step in range(count):
         keypoints = {side: hand.rest_keypoints(side).astype(np.float64) for side in ("left", "right")}
-        down = Rotation.from_euler("xyz", [-90, 0, 0], degrees=True)
         vertices = {}
         for side, x in (("left", -0.2), ("right", 0.15)):
             skin = hand.fit(keypoints[side].astype(np.float32), side).astype(np.float64)
@@ -139,7 +146,7 @@ def moments(scene: Scene, count: int) -> list[Moment]:
             if side == "right":
                 flat = Rotation.from_euler("y", 70 - 2 * step, degrees=True).apply(flat)
             lift = TABLE - flat[:, 2].min() + (0.02 + 0.005 * step if side == "right" else 0.0)
-            vertices[side] = (flat + [x, -0.2, lift]).astype(np.float32)
+            vertices[side] = (flat + np.array([x, -0.2, lift])).astype(np.float32)
         held = np.eye(4)
         held[:3, :3] = Rotation.from_euler("z", 30 + 3 * step, degrees=True).as_matrix()
         held[:3, 3] = 0.02 * step, -0.05, TABLE + 0.09
@@ -148,5 +155,4 @@ def moments(scene: Scene, count: int) -> list[Moment]:
             "cam4": look_at((0.0, -0.42 + 0.003 * step, 1.2), (0.0, 0.0, TABLE), (0, 0, 1)),
         }
         made.append(Moment(poses, {"held": held}, vertices))
-    assert down is not None
     return made

@@ -111,13 +111,16 @@ def _fastest(flow, shutter):  # type: ignore[no-untyped-def]
     height, width = flow.shape[0], flow.shape[1]
     rows, columns = -(-height // TILE), -(-width // TILE)
     own = np.zeros((rows, columns, 3), np.float32)
-    for r in range(height):
-        for c in range(width):
-            u, v = flow[r, c, 0] * shutter, flow[r, c, 1] * shutter
-            speed = u * u + v * v
-            tile = own[r // TILE, c // TILE]
-            if speed > tile[2]:
-                tile[0], tile[1], tile[2] = u, v, speed
+    for row in range(rows):
+        for column in range(columns):
+            fast_u, fast_v, most = np.float32(0), np.float32(0), np.float32(0)
+            for r in range(row * TILE, min((row + 1) * TILE, height)):
+                for c in range(column * TILE, min((column + 1) * TILE, width)):
+                    u, v = flow[r, c, 0] * shutter, flow[r, c, 1] * shutter
+                    speed = u * u + v * v
+                    if speed > most:
+                        fast_u, fast_v, most = u, v, speed
+            own[row, column, 0], own[row, column, 1], own[row, column, 2] = fast_u, fast_v, most
     fastest = np.zeros((rows, columns, 2), np.float32)
     for r in range(rows):
         for c in range(columns):
@@ -134,13 +137,12 @@ def _fastest(flow, shutter):  # type: ignore[no-untyped-def]
 def _blur_motion(light, depth, flow, shutter):  # type: ignore[no-untyped-def]
     height, width = light.shape[0], light.shape[1]
     fastest = _fastest(flow, shutter)
-    blurred = np.empty_like(light)
+    blurred = light.copy()
     for r in range(height):
         for c in range(width):
             u, v = fastest[r // TILE, c // TILE, 0], fastest[r // TILE, c // TILE, 1]
             length = np.sqrt(u * u + v * v)
             if length < 0.7:
-                blurred[r, c, 0], blurred[r, c, 1], blurred[r, c, 2] = light[r, c, 0], light[r, c, 1], light[r, c, 2]
                 continue
             if length > LONGEST:
                 u, v, length = u * LONGEST / length, v * LONGEST / length, np.float32(LONGEST)
@@ -194,7 +196,9 @@ def _develop(light, noise, gain, balance, vignetting, shot, read, saturation, to
                 above = (noise[up, c] + noise[down, c]) * np.float32(0.5)
                 n_red, n_green, n_blue = (beside, here, above) if r & 1 == 0 else (above, here, beside)
             else:
-                diagonal = (noise[up, left] + noise[up, right] + noise[down, left] + noise[down, right]) * np.float32(0.25)
+                diagonal = (noise[up, left] + noise[up, right] + noise[down, left] + noise[down, right]) * np.float32(
+                    0.25
+                )
                 n_red, n_green, n_blue = (here, cross, diagonal) if r & 1 == 0 else (diagonal, cross, here)
             y, x = np.float32(r - 0.5 * (height - 1)), np.float32(c - 0.5 * (width - 1))
             share = gain * (1 - vignetting * (x * x + y * y) * corner)

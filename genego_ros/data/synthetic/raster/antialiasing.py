@@ -10,9 +10,6 @@ from __future__ import annotations
 import numpy as np
 from numba import float32, float64, int32, njit, types
 
-from genego_ros.types import FloatArray
-
-
 _Image = types.Array(float32, 3, "C", readonly=True)
 
 
@@ -32,7 +29,11 @@ def fill_sky(radiance, sky, turn, R, pinhole):  # type: ignore[no-untyped-def]
             if radiance[r, c, 3] > 0:
                 continue
             u, v = (c - pinhole[2]) / pinhole[0], (r - pinhole[3]) / pinhole[1]
-            x, y, z = (R[0, 0] * u + R[0, 1] * v + R[0, 2], R[1, 0] * u + R[1, 1] * v + R[1, 2], R[2, 0] * u + R[2, 1] * v + R[2, 2])
+            x, y, z = (
+                R[0, 0] * u + R[0, 1] * v + R[0, 2],
+                R[1, 0] * u + R[1, 1] * v + R[1, 2],
+                R[2, 0] * u + R[2, 1] * v + R[2, 2],
+            )
             azimuth = (np.arctan2(y, x) - turn) / (2 * np.pi)
             column = (azimuth - np.floor(azimuth)) * columns - 0.5
             row = min(max(np.arccos(z / np.sqrt(x * x + y * y + z * z)) / np.pi * rows - 0.5, 0.0), rows - 1.001)

@@ -34,8 +34,9 @@ def context() -> Any:
         import moderngl
     except ImportError as error:
         raise GenEgoError("rendering needs moderngl: run ./genego setup, or pip install moderngl") from error
+    settings: dict[str, Any] = {"standalone": True, "backend": "egl", "require": 430}
     try:
-        made = moderngl.create_context(standalone=True, backend="egl", require=430)
+        made = moderngl.create_context(**settings)
     except Exception as error:  # the loader below moderngl raises whatever it likes
         raise GenEgoError(
             f"rendering needs OpenGL 4.3 through EGL, which cannot be had here ({error}); "
@@ -93,4 +94,3 @@ def image(size: tuple[int, int], components: int, dtype: str) -> Any:
     made.filter = NEAREST
     made.repeat_x = made.repeat_y = False
     return made
-

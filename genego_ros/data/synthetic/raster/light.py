@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from genego_ros.data.synthetic.scene import Environment, KeyLight
+from genego_ros.data.synthetic.scene import Environment, KeyLight, Scene
 from genego_ros.types import Float64Array, FloatArray
 
-NEAR, FAR = 0.03, 60.0
+NEAR, FAR = 0.03, 200.0
 """Metres between which triangles are drawn, by cameras and lamps."""
+DISTANT = 60.0
+"""Metres at which the environment's brightest spot is placed."""
+LEAST_HEIGHT = 0.3
+"""Sine of the elevation below which a spot is none; from there rooms have walls."""
+LEAST_SHARE = 0.06
+"""Share of the light on the table below which a spot casts no shadow to speak of."""
+LUMA = np.array([0.2126, 0.7152, 0.0722])
+"""ITU-R BT.709."""
+MIDDLING = np.array([0.4, 0.36, 0.32])
+"""What an unknown neighbour reflects: wood, skin, paper."""
 LEVELS = 8
 """Mirror images of the environment: level k is for roughness k / (LEVELS - 1)."""
 MIRROR = (64, 128)
@@ -57,24 +69,77 @@ def harmonics(environment: Environment) -> FloatArray:
     return (moments * (norms * cosine_lobe)[:, None]).astype(np.float32)
 
 
+def without_brightest(environment: Environment, target: tuple[float, float, float]) -> Parted:
+    """Takes the brightest spot out of an environment, as a far lamp that can cast shadows.
+
+    The spot is what exceeds the light around it within 25 degrees; it stays where it is if it is low or weak.
+    """
+    rows = 32
+    picture = shrink(environment.radiance, rows).astype(np.float64)
+    d, solid_angles = directions(rows)
+    luminance = picture @ LUMA
+    peak = d.reshape(-1, 3)[np.argmax(cv2.GaussianBlur(luminance, (0, 0), 1.5, borderType=cv2.BORDER_REFLECT))]
+    cosine = d @ peak
+    ring = (cosine < np.cos(np.radians(25.0))) & (cosine > np.cos(np.radians(40.0)))
+    excess = np.maximum(picture - np.median(picture[ring], axis=0), 0) * (cosine > np.cos(np.radians(25.0)))[..., None]
+    strength = excess @ LUMA * solid_angles
+    middle = np.einsum("hw,hwk->k", strength, d) / max(strength.sum(), 1e-12)
+    level = np.sum(luminance * solid_angles * np.maximum(d[..., 2], 0))
+    if middle[2] < LEAST_HEIGHT or strength.sum() * middle[2] < LEAST_SHARE * level:
+        return Parted(environment, None)
+    middle /= np.linalg.norm(middle)
+    spread = np.sqrt(np.sum(strength * (1 - np.minimum(d @ middle, 1.0) ** 2)) / strength.sum())
+    c, s = np.cos(environment.turn), np.sin(environment.turn)
+    towards = np.array([c * middle[0] - s * middle[1], s * middle[0] + c * middle[1], middle[2]])
+    x, y, z = np.add(target, DISTANT * towards).tolist()
+    red, green, blue = np.einsum("hwc,hw->c", excess, solid_angles).tolist()
+    # An even disk of radius r has the mean square distance r^2 / 2 from its middle; a square of its area is the lamp.
+    size = float(np.sqrt(2 * np.pi) * spread * DISTANT)
+    rest = Environment((picture - excess).astype(np.float32), environment.turn)
+    return Parted(rest, KeyLight((x, y, z), target, size, (red, green, blue)))
+
+
+def bounce(scene: Scene) -> Float64Array:
+    """(3,): radiance of a surface of middling colour that looks up, lit by the environment and the lamps."""
+    received = harmonics(scene.environment).T @ [1, 0, 1, 0, 0, 0, 2, 0, 0]
+    for lamp in scene.lights:
+        received = received + np.asarray(lamp.irradiance) * max(-lamp_axes(lamp)[2, 2], 0.0) / np.pi
+    return MIDDLING * np.maximum(received, 0)
+
+
 def mirror_images(radiance: FloatArray) -> FloatArray:
     """float32 (LEVELS, *MIRROR, 3): the environment as GGX surfaces of growing roughness mirror it.
 
     View and normal along the mirrored direction (Karis 2013), weighted with the cosine.
     """
-    rows = 32  # finer than all but the sharpest lobes
-    source, solid_angles = directions(rows)
-    cosine = (source.reshape(-1, 3) @ source.reshape(-1, 3).T).astype(np.float32)
-    weight = np.maximum(cosine, 0) * solid_angles.reshape(-1).astype(np.float32)
-    picture = shrink(radiance, rows).reshape(-1, 3)
-    levels = [shrink(radiance, MIRROR[0])]
-    for level in range(1, LEVELS):
-        alpha = np.float32((level / (LEVELS - 1)) ** 2)
-        # The squared cosine of half the angle is that between normal and half vector.
-        lobe = weight / (0.5 * (1 + cosine) * (alpha * alpha - 1) + 1) ** 2
-        image = lobe @ picture / lobe.sum(axis=1, keepdims=True)
+    # The second level's lobe is hardly wider than a pixel.
+    levels = [shrink(radiance, MIRROR[0])] * 2
+    for level in range(2, LEVELS):
+        weights = _lobes(level)
+        rows = int(np.sqrt(len(weights) // 2))
+        # Not by BLAS, whose sums depend on the number of threads.
+        image = np.einsum("ij,jc->ic", weights, shrink(radiance, rows).reshape(-1, 3))
         levels.append(shrink(image.reshape(rows, 2 * rows, 3), MIRROR[0]))
     return np.stack(levels)
+
+
+@cache
+def _lobes(level: int) -> FloatArray:
+    """float32 (N, N): what each pixel of an equirectangular picture gives to the mirror image in each direction."""
+    source, solid_angles = directions(32 if level == 2 else 16)  # finer than the lobe
+    alpha = (level / (LEVELS - 1)) ** 2
+    cosine = source.reshape(-1, 3) @ source.reshape(-1, 3).T
+    # The squared cosine of half the angle is that between normal and half vector.
+    lobe = np.maximum(cosine, 0) * solid_angles.reshape(-1) / (0.5 * (1 + cosine) * (alpha * alpha - 1) + 1) ** 2
+    weights: FloatArray = (lobe / lobe.sum(axis=1, keepdims=True)).astype(np.float32)
+    return weights
+
+
+class Parted(NamedTuple):
+    """An environment in two."""
+
+    rest: Environment
+    spot: KeyLight | None
 
 
 @dataclass(frozen=True)
@@ -108,7 +173,7 @@ def lamp_view(lamp: KeyLight, radius: float, widest_deg: float, size: int) -> La
 
 
 def clip_space(T_camera_world: Float64Array, scale: ArrayLike, offset: ArrayLike) -> Float64Array:
-    """Clip space from the world, float64 (4, 4): a pinhole that shows (x / z, y / z) at scale * it + offset, -1 to 1."""
+    """float64 (4, 4), clip space from the world: a pinhole that shows (x, y) / z at scale * (x, y) / z + offset."""
     clip = np.zeros((4, 4))
     clip[0, 0], clip[1, 1] = np.asarray(scale)
     clip[0, 2], clip[1, 2] = np.asarray(offset)

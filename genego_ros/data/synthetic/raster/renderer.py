@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,12 +16,12 @@ from genego_ros.data.synthetic.raster.stage import Slot, Stage
 from genego_ros.data.synthetic.scene import Moment, Scene, Shot
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
-from genego_ros.types import Camera, Float64Array
+from genego_ros.types import BoolArray, Camera, Float64Array
 
 LAMPS = 2
-"""Lamps at most; the shaders' arrays are so long."""
-REACH = 0.2
-"""Metres within which surroundings occlude."""
+"""Lamps of a scene at most; with the environment's brightest spot the shaders' arrays are full."""
+MIDDLE = (0.0, 0.0, 0.75)
+"""Where the fine shadows are in a scene without lamps: on its table."""
 
 
 class RasterRenderer:
@@ -35,13 +35,16 @@ class RasterRenderer:
         if len(scene.lights) > LAMPS:
             raise GenEgoError(f"the scene has {len(scene.lights)} lamps, the raster renderer draws {LAMPS} at most")
         context()  # fails here, not at the first picture
-        self._scene = scene
+        # Shadows are cast by lamps alone: the environment's brightest spot becomes one.
+        self._environment = scene.environment
+        rest, spot = light.without_brightest(scene.environment, scene.lights[0].target if scene.lights else MIDDLE)
+        self._scene = scene = replace(scene, environment=rest, lights=scene.lights + ((spot,) if spot else ()))
         self._cameras = {camera.name: camera.camera for camera in scene.cameras}
         self._stage: Stage | None = None
         self._moving: frozenset[str] = frozenset()
         self._targets: dict[tuple[int, int], _Targets] = {}
         self._light = _Light(scene)
-        self._sky = np.ascontiguousarray(scene.environment.radiance, np.float32)
+        self._sky = np.ascontiguousarray(self._environment.radiance, np.float32)
 
     def __enter__(self) -> RasterRenderer:
         return self
@@ -64,8 +67,11 @@ class RasterRenderer:
         Raises:
             GenEgoError: the scene has no such camera, or the moment does not place it.
         """
-        if camera not in self._cameras or camera not in moment.T_world_camera:
-            raise GenEgoError(f"no camera '{camera}'; the scene has {', '.join(self._cameras)}")
+        placed = moment.T_world_camera.keys() & previous.T_world_camera.keys()
+        if camera not in self._cameras.keys() & placed:
+            raise GenEgoError(
+                f"no camera '{camera}'; the scene has {', '.join(self._cameras)}, the moments place {sorted(placed)}"
+            )
         stage = self._on_stage(moment, previous)
         before = stage.at(previous)
         now = stage.at(moment, keep=before)
@@ -75,8 +81,8 @@ class RasterRenderer:
         if size not in self._targets:
             self._targets[size] = _Targets(*size)
         shown = np.array([camera not in mesh.hidden_from for mesh in stage.geometry.meshes])
-        poses = moment.T_world_camera[camera], previous.T_world_camera[camera]
-        return self._draw(stage, self._targets[size], lens, poses, (now, before), shown)
+        pose, past = moment.T_world_camera[camera], previous.T_world_camera[camera]
+        return self._draw(_Take(stage, self._targets[size], lens, pose, past, now, before, shown))
 
     def _on_stage(self, *moments: Moment) -> Stage:
         """The stage; set anew where a moment moves a mesh that stood still so far."""
@@ -89,74 +95,92 @@ class RasterRenderer:
             self._moving, self._stage = moving, Stage(self._scene, moving)
         return self._stage
 
-    def _draw(
-        self,
-        stage: Stage,
-        targets: _Targets,
-        lens: Camera,
-        poses: tuple[Float64Array, Float64Array],
-        slots: tuple[Slot, Slot],
-        shown: np.ndarray,
-    ) -> Shot:
-        card = context()
-        size = np.array([2 * lens.width + 1, 2 * lens.height + 1])
-        focal, centre = np.array([lens.fx, lens.fy]), np.array([lens.cx, lens.cy])
-        # Sample s shows pixel (s - 1) / 2; OpenGL counts to its middle, s + 0.5.
-        clip = light.clip_space(rigid.invert(poses[0]), 4 * focal / size, (4 * centre + 3) / size - 1)
-
-        card.enable_only(card.DEPTH_TEST)
-        targets.seen.use()
-        targets.seen.clear(-1.0, 0.0, 0.0, 0.0, depth=1.0)
-        visibility = program("triangles.vert", "visibility.frag")
-        set_uniforms(visibility, clip_from_world=clip)
-        assert slots[0].placed is not None
-        for first, count in stage.ranges(shown & in_view(slots[0].placed, clip)):
-            visibility["first"] = first
-            slots[0].visible.render(vertices=3 * count, first=3 * first)
-
-        card.enable_only(card.NOTHING)
-        lit = self._light.uniforms
+    def _draw(self, take: _Take) -> Shot:
+        stage, targets, lens = take.stage, take.targets, take.lens
+        _see(take)
+        seen = targets.seen.color_attachments[0]
         pinhole = lens.fx, lens.fy, lens.cx, lens.cy
-        view = {
-            "visible": targets.seen.color_attachments[0],
+        R = np.ascontiguousarray(take.T_world_camera[:3, :3], np.float64)
+        common = {
+            "visible": seen,
             "triangles": stage.triangles,
-            "here": slots[0].table,
-            "eye": poses[0][:3, 3],
-            "world_from_camera": poses[0][:3, :3],
+            "here": take.now.table,
+            "eye": take.T_world_camera[:3, 3],
+            "world_from_camera": R,
             "pinhole": pinhole,
-            "lamps": len(self._scene.lights),
-            "lamp_size": lit["lamp_size"],
             "stride": targets.stride,
+            "lamps": len(self._scene.lights),
+            "lamp_size": [lamp.size for lamp in self._scene.lights],
         }
-        _fill(
-            targets.open[0],
-            "occlusion.frag",
-            **view,
-            maps=stage.maps.color_attachments[0],
-            lamp_from_world=[view.T_lamp_world for view in stage.narrow_views],
-            focal=[(a.focal, b.focal) for a, b in zip(stage.narrow_views, stage.wide_views, strict=True)],
-            reach=REACH,
-        )
-        _fill(targets.open[1], "smooth.frag", values=targets.open[0].color_attachments[0], step=(1, 0))
-        _fill(targets.open[0], "smooth.frag", values=targets.open[1].color_attachments[0], step=(0, 1))
+        context().enable_only(context().NOTHING)
+        _occlude(take, common)
         _fill(
             targets.light,
             "shade.frag",
-            **{**view, **lit},
-            before=slots[1].table,
+            **common,
+            **self._light.uniforms,
+            before=take.before.table,
             attributes=stage.attributes,
             materials=stage.materials,
             pictures=stage.pictures,
             slopes=stage.slopes,
             opens=targets.open[0].color_attachments[0],
-            previous=rigid.invert(poses[1]),
+            guides=targets.guide,
+            previous=rigid.invert(take.T_world_camera_before),
             still=stage.geometry.still,
         )
         radiance, flow = map(_read, targets.light.color_attachments)
-        fill_sky(radiance, self._sky, self._scene.environment.turn, poses[0][:3, :3].copy(), np.array(pinhole))
-        picture = reconstruct(radiance, _read(targets.seen.color_attachments[0]), stage.mesh_of)
+        fill_sky(radiance, self._sky, self._scene.environment.turn, R, np.array(pinhole))
+        picture = reconstruct(radiance, _read(seen), stage.mesh_of)
         depth = np.where(radiance[..., 3] > 0, radiance[..., 3], np.float32(np.nan))
         return Shot(picture, depth, flow)
+
+
+class _Take(NamedTuple):
+    """One picture to be drawn."""
+
+    stage: Stage
+    targets: _Targets
+    lens: Camera
+    T_world_camera: Float64Array
+    T_world_camera_before: Float64Array
+    now: Slot
+    before: Slot
+    shown: BoolArray
+    """bool (M,): meshes that are not hidden from the camera."""
+
+
+def _see(take: _Take) -> None:
+    """Draws which triangle is seen at every half pixel."""
+    card, lens, target = context(), take.lens, take.targets.seen
+    size = np.array([2 * lens.width + 1, 2 * lens.height + 1])
+    focal, centre = np.array([lens.fx, lens.fy]), np.array([lens.cx, lens.cy])
+    # Sample s shows pixel (s - 1) / 2; OpenGL counts to its middle, s + 0.5.
+    clip = light.clip_space(rigid.invert(take.T_world_camera), 4 * focal / size, (4 * centre + 3) / size - 1)
+    card.enable_only(card.DEPTH_TEST)
+    target.use()
+    target.clear(-1.0, 0.0, 0.0, 0.0, depth=1.0)
+    visibility = program("triangles.vert", "visibility.frag")
+    set_uniforms(visibility, clip_from_world=clip)
+    for first, count in take.stage.ranges(take.shown & in_view(take.now.placed, clip)):
+        visibility["first"] = first
+        take.now.visible.render(vertices=3 * count, first=3 * first)
+
+
+def _occlude(take: _Take, common: dict[str, Any]) -> None:
+    """Draws what is seen of surroundings and lamps, and smooths it along rows, then columns."""
+    stage, targets = take.stage, take.targets
+    _fill(
+        targets.occlusion,
+        "occlusion.frag",
+        **common,
+        maps=stage.maps.color_attachments[0],
+        lamp_from_world=[view.T_lamp_world for view in stage.narrow_views],
+        focal=[(a.focal, b.focal) for a, b in zip(stage.narrow_views, stage.wide_views, strict=True)],
+    )
+    for source, target, step in ((0, 1, (1, 0)), (1, 0, (0, 1))):
+        opens = targets.open[source].color_attachments[0]
+        _fill(targets.open[target], "smooth.frag", values=opens, guides=targets.guide, step=step)
 
 
 @dataclass
@@ -171,15 +195,20 @@ class _Targets:
         fine = (2 * self.width + 1, 2 * self.height + 1)
         self.stride = 2 if self.width > 400 else 1
         coarse = -(-self.width // self.stride), -(-self.height // self.stride)
-        self.seen = card.framebuffer([image(fine, 2, "f4")], card.depth_renderbuffer(fine))
-        self.open = [card.framebuffer([image(coarse, 4, "f2")]) for _ in range(2)]
+        self.depth = card.depth_renderbuffer(fine)
+        self.seen = card.framebuffer([image(fine, 2, "f4")], self.depth)
+        opens = [image(coarse, 4, "f1") for _ in range(2)]
+        self.guide = image(coarse, 4, "f2")
+        self.occlusion = card.framebuffer([opens[0], self.guide])
+        self.open = [card.framebuffer([open_]) for open_ in opens]
         self.light = card.framebuffer([image(size, 4, "f4"), image(size, 2, "f4")])
 
     def close(self) -> None:
-        for framebuffer in (self.seen, *self.open, self.light):
+        for framebuffer in (self.seen, self.occlusion, *self.open, self.light):
             for attachment in framebuffer.color_attachments:
                 attachment.release()
             framebuffer.release()
+        self.depth.release()
 
 
 class _Light:
@@ -197,11 +226,10 @@ class _Light:
             "glossy": self._glossy,
             "turn": environment.turn,
             "harmonics": light.harmonics(environment),
-            "lamps": len(lamps),
+            "bounce": light.bounce(scene),
             "lamp_position": [lamp.position for lamp in lamps],
             "lamp_axis": [light.lamp_axes(lamp)[2] for lamp in lamps],
             "lamp_power": [np.multiply(lamp.irradiance, d * d) for lamp, d in zip(lamps, distances, strict=True)],
-            "lamp_size": [lamp.size for lamp in lamps],
         }
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from genego_ros.data.synthetic.raster import light, materials
 from genego_ros.data.synthetic.raster.card import ROW, context, image, program, set_uniforms, table
 from genego_ros.data.synthetic.raster.geometry import Geometry, Placed, in_view
 from genego_ros.data.synthetic.scene import Moment, Scene
-from genego_ros.types import Array, BoolArray, Float64Array
+from genego_ros.types import Array, BoolArray
 
 SHADOW_MAP = 1024
 """Side of a lamp's shadow map."""
@@ -30,8 +30,8 @@ class Slot:
     """Vertex array for what a camera sees."""
     shadows: Any
     """Vertex array for shadow maps."""
+    placed: Placed
     moment: Moment | None = None
-    placed: Placed | None = None
 
 
 class Stage:
@@ -105,20 +105,19 @@ class Stage:
         maps.use()
         for number, view in enumerate(views):
             maps.viewport = (column * SHADOW_MAP, number * SHADOW_MAP, SHADOW_MAP, SHADOW_MAP)
-            placed = slot.placed or self._rest
             set_uniforms(program("triangles.vert", "distance.frag"), clip_from_world=view.clip_from_world)
-            for first, count in self.ranges(meshes & in_view(placed, view.clip_from_world)):
+            for first, count in self.ranges(meshes & in_view(slot.placed, view.clip_from_world)):
                 slot.shadows.render(vertices=3 * count, first=3 * first)
 
     def _slot(self) -> Slot:
         card = context()
         buffer = self._own(card.buffer(self._rest.vertices.tobytes()))
         layout = [(buffer, "3f 4x", "position")]
-        arrays = [
+        visible, shadows = (
             self._own(card.vertex_array(program("triangles.vert", fragment), layout, self._index))
             for fragment in ("visibility.frag", "distance.frag")
-        ]
-        return Slot(buffer, self._own(table(self._rest.vertices, "u4")), *arrays)
+        )
+        return Slot(buffer, self._own(table(self._rest.vertices, "u4")), visible, shadows, self._rest)
 
     def _maps(self, lamps: int) -> Any:
         """A framebuffer with a row of two shadow maps a lamp: the narrow one, the wide one."""
@@ -149,7 +148,9 @@ def _layers(pictures: Sequence[Array], channels: int) -> Any:
         layer[..., : picture.shape[-1]] = materials.squared(picture, side)
     made = context().texture_array((side, side, len(layers)), channels, layers.tobytes(), dtype="f2")
     made.build_mipmaps()
-    made.filter = (context().LINEAR_MIPMAP_LINEAR, context().LINEAR)
+    # A change of level shows in colours, hardly in slopes; one level is quicker than two.
+    card = context()
+    made.filter = (card.LINEAR_MIPMAP_LINEAR if channels == 4 else card.LINEAR_MIPMAP_NEAREST, card.LINEAR)
     return made
 
 
@@ -160,4 +161,3 @@ def _write_rows(texture: Any, vertices: Array, first: int) -> None:
         padded = np.zeros(((last - row) * ROW, 4), vertices.dtype)
         padded[: len(vertices) - row * ROW] = vertices[row * ROW :]
         texture.write(padded.tobytes(), viewport=(0, row, ROW, last - row))
-

@@ -1,6 +1,6 @@
 // What several shaders need: the camera, and the surface that a ray meets.
 
-const int LAMPS = 2;
+const int LAMPS = 3;
 
 uniform sampler2D visible;       // triangle (-1: none) and depth (0: none) at every half pixel
 uniform isampler2D triangles;    // three vertices, the mesh

@@ -9,7 +9,8 @@ uniform usampler2D attributes;   // u, v as floats, colour packed
 uniform sampler2D materials;     // three texels a mesh
 uniform sampler2DArray pictures; // linear RGB
 uniform sampler2DArray slopes;   // height over texture coordinate, metres
-uniform sampler2D opens;         // what is seen of surroundings and lamps; depth
+uniform sampler2D opens;         // what is seen of surroundings and lamps
+uniform sampler2D guides;        // normal and depth there
 uniform sampler3D glossy;        // the environment as surfaces of growing roughness mirror it
 
 uniform mat4 previous;           // the previous camera from the world, rigid
@@ -17,6 +18,7 @@ uniform int still;               // meshes below this number stand still
 uniform int stride;              // pixels between the points of `opens`
 uniform float turn;
 uniform vec3 harmonics[9];       // irradiance over pi
+uniform vec3 bounce;             // radiance of what hides the surroundings, as it is lit itself
 uniform vec3 lamp_position[LAMPS];
 uniform vec3 lamp_axis[LAMPS];
 uniform vec3 lamp_power[LAMPS];  // radiant intensity along the axis
@@ -45,29 +47,28 @@ vec2 mirrored(float roughness, float cosine) {
     return vec2(-1.04, 1.04) * a + r.zw;
 }
 
-// Occlusion that lets pale surfaces light each other (Jimenez et al. 2016).
-vec3 among_colored(float open, vec3 albedo) {
-    vec3 a = 2.0404 * albedo - 0.3324, b = -4.7951 * albedo + 0.6417, c = 2.7552 * albedo + 0.6903;
-    return max(vec3(open), ((open * a + b) * open + c) * open);
-}
-
 vec2 motion(vec2 pixel, vec4 point) {
     vec3 x = (previous * point).xyz;
     return x.z > 0.01 ? pixel - (pinhole.xy * x.xy / x.z + pinhole.zw) : vec2(0);
 }
 
 // The four nearest points that lie on the pixel's surface.
-vec3 open_at(ivec2 pixel, float z) {
+vec4 open_at(ivec2 pixel, float z, vec3 n) {
     vec2 at = (vec2(pixel) - 0.5 * (stride - 1)) / stride, part = fract(at);
     ivec2 low = ivec2(floor(at)), last = textureSize(opens, 0) - 1;
     vec4 sum = vec4(0);
-    for (int i = 0; i < 4; ++i) {
-        ivec2 corner = ivec2(i & 1, i >> 1);
-        vec4 value = texelFetch(opens, clamp(low + corner, ivec2(0), last), 0);
+    float weights = 0;
+    int corners = stride == 1 ? 1 : 4;
+    for (int i = 0; i < corners; ++i) {
+        ivec2 corner = ivec2(i & 1, i >> 1), point = clamp(low + corner, ivec2(0), last);
         vec2 share = mix(1 - part, part, vec2(corner));
-        sum += (share.x * share.y + 1e-3) * max(1 - abs(value.a - z) * 30 / z, 1e-4) * vec4(value.rgb, 1);
+        vec4 guide = texelFetch(guides, point, 0);
+        float alike = max(1 - abs(guide.w - z) * 30 / z, 0) * clamp(2 * dot(guide.xyz, n) - 1, 0, 1);
+        float weight = (share.x * share.y + 1e-3) * (alike + 1e-4);
+        sum += weight * texelFetch(opens, point, 0);
+        weights += weight;
     }
-    return sum.rgb / sum.a;
+    return sum / weights;
 }
 
 void main() {
@@ -125,16 +126,17 @@ void main() {
     }
     n *= facing_eye;
 
-    vec3 open = open_at(pixel, z);
+    vec4 open = open_at(pixel, z, plane * facing_eye);
     float metallic = clamp(kind.x, 0, 1) * float(kind.x <= 1), soft = max(-kind.x, 0), roughness = tint.a;
     float cosine = clamp(dot(n, view), 0.02, 1), alpha = max(roughness * roughness, 0.003);
     vec3 f0 = mix(vec3(0.04), color, metallic);
     vec2 share = mirrored(roughness, cosine);
     vec3 gloss = f0 * share.x + share.y, albedo = color * (1 - metallic) * (1 - gloss);
     vec3 wrap = soft * vec3(0.9, 0.35, 0.2);
-    radiance = vec4(color * max(kind.x - 1, 0) + albedo * among_colored(open.x, color) * irradiance(n), z);
-    float gloss_open = clamp(pow(cosine + open.x, exp2(-16 * alpha - 1)) - 1 + open.x, 0, 1);
-    radiance.rgb += gloss * gloss_open * texture(glossy, vec3(equirectangular(reflect(-view, n)), roughness * 7 / 8 + 0.0625)).rgb;
+    radiance = vec4(color * max(kind.x - 1, 0) + albedo * (open.x * irradiance(n) + 3.5 * open.x * open.x * (1 - open.x) * bounce), z);
+    vec3 mirror = reflect(-view, n);
+    float gloss_open = open.x * mix(open.x, 1, alpha);
+    radiance.rgb += gloss * gloss_open * texture(glossy, vec3(equirectangular(mirror), roughness * 7 / 8 + 0.0625)).rgb;
 
     for (int i = 0; i < lamps; ++i) {
         vec3 to = lamp_position[i] - x;
@@ -145,10 +147,12 @@ void main() {
         // Light that entered beside the pixel: skin is lit beyond its terminator, in red farthest.
         vec3 wrapped = (nl + wrap) / ((1 + wrap) * (1 + wrap));
         vec3 facing = mix(max(wrapped, 0), (nl + low) * (nl + low) / (4 * low) + wrapped - nl, float(abs(nl) < low));
-        vec3 h = normalize(to / r + view);
-        // GGX; a lamp's extent widens the highlight (Karis 2013).
-        float wide = clamp(alpha + 0.3 * lamp_size[i] / r, 0, 1), nh = max(dot(n, h), 0), lh = max(dot(to, h) / r, 0);
-        float q = nh * nh * (wide * wide - 1) + 1, peak = wide * wide / (PI * q * q), k = 0.5 * alpha;
+        // GGX at the point of the lamp that is nearest to the mirrored ray (Karis 2013).
+        vec3 aside = dot(to, mirror) * mirror - to;
+        float radius = lamp_size[i] / sqrt(PI), wide = min(alpha + 0.5 * radius / r, 1);
+        vec3 l = normalize(to + aside * min(radius * inversesqrt(dot(aside, aside) + 1e-12), 1)), h = normalize(l + view);
+        float nh = max(dot(n, h), 0), lh = max(dot(l, h), 0), q = nh * nh * (alpha * alpha - 1) + 1, k = 0.5 * alpha;
+        float peak = alpha * alpha * alpha * alpha / (wide * wide * PI * q * q);
         nl = max(nl, 0);
         float visible = 1 / (4 * mix(nl, 1, k) * mix(cosine, 1, k));
         vec3 fresnel = f0 + (1 - f0) * exp2((-5.55473 * lh - 6.98316) * lh);

@@ -1,22 +1,23 @@
-// Averages four values along a row or a column that belong to the same surface; the fourth number is depth.
+// Averages four values along a row or a column that belong to the same surface.
 #version 430
 
 uniform sampler2D values;
+uniform sampler2D guides;        // normal, depth
 uniform ivec2 step;
 
 layout(location = 0) out vec4 mean;
 
 void main() {
     ivec2 point = ivec2(gl_FragCoord.xy), last = textureSize(values, 0) - 1;
-    vec4 own = texelFetch(values, point, 0);
-    vec3 sum = own.rgb;
-    float weights = 1, nearness = 50 / max(own.a, 1e-3);
+    vec4 sum = texelFetch(values, point, 0), own = texelFetch(guides, point, 0);
+    float weights = 1, nearness = 50 / max(own.w, 1e-3);
     for (int i = -2; i < 2; ++i) {
         if (i == 0) continue;
-        vec4 other = texelFetch(values, clamp(point + i * step, ivec2(0), last), 0);
-        float weight = max(1 - abs(other.a - own.a) * nearness, 0);
-        sum += weight * other.rgb;
+        ivec2 at = clamp(point + i * step, ivec2(0), last);
+        vec4 other = texelFetch(guides, at, 0);
+        float weight = max(1 - abs(other.w - own.w) * nearness, 0) * clamp(2 * dot(other.xyz, own.xyz) - 1, 0, 1);
+        sum += weight * texelFetch(values, at, 0);
         weights += weight;
     }
-    mean = vec4(sum / weights, own.a);
+    mean = sum / weights;
 }
