@@ -153,11 +153,11 @@ def test_colours_textures_and_what_moves() -> None:
     staged = scene(poster, card, light=sky(0.0))
     # OpenImageDenoise brightens what shines alone in the dark, so that brightness is no measure here.
     first, away, moved, again = radiance(staged, FROM_ABOVE, aside, bent, FROM_ABOVE)
-    assert first[10, 24] == pytest.approx([0.25, 0, 0], abs=0.02)
-    assert first[25, 39].max() < 0.02
+    assert first[10, 24] == pytest.approx([0.25, 0, 0], abs=0.04)
+    assert first[25, 39].max() < 0.05
     assert first[17, 31, 2] > 0.9
     assert away[10, 24].max() < 1e-3 and away[17, 31, 2] > 0.9
-    assert moved[17, 15, 2] > 0.9 and moved[17, 33, 2] < 0.02
+    assert moved[17, 15, 2] > 0.9 and moved[17, 33, 2] < 0.05
     np.testing.assert_array_equal(again, first)
 
 
@@ -167,7 +167,7 @@ def test_a_hidden_mesh_still_casts_its_shadow() -> None:
     floor, shade = plane("floor", 4, 0), plane("shade", 0.3, 0.5, material=Material((1.0, 0, 0)))
     hidden = replace(shade, hidden_from=frozenset({"cam0"}))
     (light,) = radiance(scene(floor, hidden, light=sky(0.0), lamps=(lamp,)), FROM_ABOVE)
-    assert light[18, 32].max() < 0.02 and light[18, 60].min() > 0.1
+    assert light[18, 32].max() < 0.05 and light[18, 60].min() > 0.1
 
 
 @blender
@@ -185,7 +185,8 @@ def test_the_picture_depends_on_nothing_but_the_scene() -> None:
 @blender
 def test_light_and_depth_show_the_same_surfaces() -> None:
     camera = Camera(64, 36, 55.0, 60.0, 30.2, 18.9)
-    staged = scene(ball("ball", (0.1, 0, 0), 0.5, Material(emission=1.0)), light=sky(0.0), camera=camera)
+    glasses = plane("glasses", 0.1, 1.98)  # nearer than either renderer looks
+    staged = scene(ball("ball", (0.1, 0, 0), 0.5, Material(emission=1.0)), glasses, light=sky(0.0), camera=camera)
     try:
         renderer = CyclesRenderer(staged, samples=16)
     except GenEgoError as error:

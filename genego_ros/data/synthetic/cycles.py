@@ -22,6 +22,7 @@ from typing import Any, cast
 
 from genego_ros.data.synthetic.cycles_process import wire
 from genego_ros.data.synthetic.raster import RasterRenderer
+from genego_ros.data.synthetic.raster.light import FAR, NEAR
 from genego_ros.data.synthetic.scene import Material, Mesh, Moment, Renderer, Scene, Shot
 from genego_ros.errors import GenEgoError
 from genego_ros.types import Array, FloatArray
@@ -204,6 +205,8 @@ def describe(scene: Scene) -> tuple[dict[str, Any], dict[str, Array]]:
         "materials": materials,
         "environment": {"turn": scene.environment.turn},
         "lights": [asdict(light) for light in scene.lights],
+        # Both renderers pass over what is too near (the face of who wears the camera), so that light and depth agree.
+        "reach": (NEAR, FAR),
         "cameras": [
             {"name": camera.name, "exposure": camera.sensor.exposure, **asdict(camera.camera)}
             for camera in scene.cameras

@@ -51,6 +51,7 @@ class Stage:
         for light in description["lights"]:
             _add_light(self._scene, light)
         self._camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+        self._camera.data.clip_start, self._camera.data.clip_end = description["reach"]
         self._scene.collection.objects.link(self._camera)
         self._scene.camera = self._camera
 
@@ -210,7 +211,6 @@ def _aim(scene: Any, camera: Any, lens: Words, T_world_camera: NDArray[Any]) -> 
     data.lens = fx * SENSOR_MM / width
     data.shift_x = ((width - 1) / 2 - lens["cx"]) / width
     data.shift_y = (lens["cy"] - (height - 1) / 2) * aspect / width
-    data.clip_start, data.clip_end = 0.01, 1000.0
     camera.matrix_world = Matrix((T_world_camera @ OPTICAL).tolist())
 
 
