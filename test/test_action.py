@@ -6,9 +6,12 @@ from hands import make_person
 
 from genego_ros.data.synthetic import action as action_module
 from genego_ros.data.synthetic.action import VERBS, Action, script
+from genego_ros.data.synthetic.grasp import Grasp
 from genego_ros.data.synthetic.motion import Course, discomfort, minimum_jerk, still
 from genego_ros.data.synthetic.object_model import ObjectModel
 from genego_ros.data.synthetic.objects import OBJECT_NAMES, make_object
+from genego_ros.data.synthetic.play import Play
+from genego_ros.data.synthetic.wording import Teller
 from genego_ros.geometry import rigid
 
 TABLE, RATE, FRAMES = 0.75, 30.0, 240
@@ -118,6 +121,16 @@ def test_the_same_seed_gives_the_same_action(monkeypatch: pytest.MonkeyPatch) ->
     assert np.array_equal(a.wrists, b.wrists)
     assert np.array_equal(a.fingers, b.fingers)
     assert a.descriptions == b.descriptions
+
+
+@pytest.mark.parametrize("hand", (0, 1))
+def test_lids_go_to_the_side_of_the_hand_that_took_them(hand: int) -> None:
+    model = make_object(NUMBERS["bottle"], np.random.default_rng(1))
+    play = Play(np.random.default_rng(1), PERSON, model, TABLE, Teller(0, "bottle", "a table"))
+    cap = Grasp(model.grips[-1], rigid.compose(np.eye(3), [0, -0.1, 0.1]), np.zeros(20), np.zeros(5), 0.0)
+    lid = rigid.compose(np.eye(3), [0.0, -0.1, TABLE + 0.2])
+    away = action_module._aside(play, hand, cap, lid)[:3, 3] - lid[:3, 3]
+    assert 0.09 < away[0] * (2 * hand - 1) < 0.17
 
 
 def test_one_frame_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:

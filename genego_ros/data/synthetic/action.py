@@ -236,7 +236,7 @@ def _aside(play: Play, hand: int, grasp: Grasp, lid: Float64Array) -> Float64Arr
     poses = []
     for _ in range(30):
         turn = Rotation.from_rotvec(play.rng.normal(0, 0.25, 3)).as_matrix()
-        shift = play.rng.uniform([0.1 * (2 * hand - 1), -0.1, -0.02], [0.16 * (2 * hand - 1), 0.0, 0.05])
+        shift = play.rng.uniform([0.1, -0.1, -0.02], [0.16, 0.0, 0.05]) * [2 * hand - 1, 1, 1]
         poses.append(rigid.compose(turn @ lid[:3, :3], lid[:3, 3] + shift))
     costs = play.person.discomfort(hand, np.array(poses) @ grasp.T_object_wrist)
     return poses[int(np.argmin(costs))]
