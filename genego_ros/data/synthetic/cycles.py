@@ -73,14 +73,15 @@ class CyclesRenderer:
             GenEgoError: Blender is not there, or could not take the scene.
         """
         self._cameras = tuple(camera.name for camera in scene.cameras)
+        command = [bpy_python(), str(PROGRAM)]
         self._geometry = geometry or RasterRenderer(scene)
-        self._process = CyclesProcess([bpy_python(), str(PROGRAM)])
+        self._process = CyclesProcess(command)
         content, arrays = describe(scene)
         try:
             self._process.ask({**content, "samples": samples, "threads": threads}, arrays)
             self._process.answer()
         except BaseException:
-            self._process.close()
+            self.close()
             raise
 
     def __enter__(self) -> CyclesRenderer:
