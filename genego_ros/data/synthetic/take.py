@@ -14,7 +14,7 @@ from genego_ros.data.synthetic import action
 from genego_ros.data.synthetic.body import Body, Person, Posed, Posture
 from genego_ros.data.synthetic.clutter import Disc, clutter
 from genego_ros.data.synthetic.objects import make_object
-from genego_ros.data.synthetic.recipe import RecordingPlan
+from genego_ros.data.synthetic.recipe import RecordingPlan, RendererName
 from genego_ros.data.synthetic.rig import ego_mount, make_rig
 from genego_ros.data.synthetic.room import Room, chair_meshes, make_room
 from genego_ros.data.synthetic.scene import EGO_CAMERA, Moment, RecordingCamera, Scene
@@ -30,6 +30,8 @@ LOOKS = 9
 """Moments of a recording at which it is looked up where the person is."""
 TAKES = 6
 """Motions that are tried until the cameras have places from where they see it."""
+METER: dict[RendererName, float] = {"raster": 1.0, "cycles": 1.3}
+"""Path tracing lets walls keep the surroundings' light out, which leaves about three quarters of it."""
 ABOVE_TABLE = 0.15
 """Metres above the table below which what moves needs a free place on it."""
 GRID = 0.06
@@ -127,7 +129,7 @@ class Take:
         eyes = np.array([moment.T_world_eyes[:3, 3] for moment in posed])
         rig = make_rig(stream(plan, plan.sequence, "cameras"), hands.mean(axis=0), eyes, plan.head, size, random_sensor)
         self._standing = {name: T for name, T in rig.T_world_camera.items() if name in plan.cameras}
-        cameras = tuple(_set(camera, room, plan.rate_hz) for camera in rig.cameras if camera.name in plan.cameras)
+        cameras = tuple(_set(camera, room, plan) for camera in rig.cameras if camera.name in plan.cameras)
         views = [T[:3, 3] for T in self._standing.values()]
         things = clutter(stream(plan, plan.sequence, "clutter"), room, self._busy(posed, looks, room), views)
         chair = chair_meshes(stream(plan, "chair", plan.scene), room, (float(self._seat[0]), float(self._seat[1])))
@@ -149,8 +151,8 @@ class Take:
 _CORNERS = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 1)], np.float64).T
 
 
-def _set(camera: RecordingCamera, room: Room, rate_hz: float) -> RecordingCamera:
+def _set(camera: RecordingCamera, room: Room, plan: RecordingPlan) -> RecordingCamera:
     """With the exposure that the room asks for; the shutter's times are those of 30 frames a second at any rate."""
     sensor = camera.sensor
-    exposure, shutter = sensor.exposure * room.exposure, sensor.shutter * rate_hz / 30
+    exposure, shutter = sensor.exposure * room.exposure * METER[plan.renderer], sensor.shutter * plan.rate_hz / 30
     return replace(camera, sensor=replace(sensor, exposure=exposure, shutter=min(shutter, 1.0)))
