@@ -178,11 +178,35 @@ def label_nails(
             labels[last[far & (across @ back > 0.62)]] = REGIONS.index("nails")
 
 
+def kept_vertices(buffers: Mapping[str, Any]) -> np.ndarray:
+    """Numbers of the source's vertices that stay."""
+    return np.flatnonzero(~np.isin(buffers["base_mesh_vertex_indices"], TONGUE))
+
+
+def sample(buffers: Mapping[str, Any], labels: Mapping[str, Any], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Traits (count, 2) of random adults, and their vertices and bone heads (count, V + B, 3), metres."""
+    keep, (bones, _) = kept_vertices(buffers), kept_bones(labels)
+    rng = np.random.default_rng(SEED)
+    drawn = [phenotype(rng) for _ in range(count)]
+    blend = np.array([blend_weights(buffers, weights) for weights, _ in drawn])
+    template = np.vstack([np.asarray(buffers["template_vertices"])[keep], buffers["template_bone_heads"][bones]])
+    offsets = np.concatenate(
+        [np.asarray(buffers["blendshapes"])[:, keep], np.asarray(buffers["bone_heads_blendshapes"])[:, bones]], axis=1
+    )
+    people = template.astype(np.float64) + np.tensordot(blend, offsets.astype(np.float64), axes=1)
+    return np.array([traits for _, traits in drawn]), people
+
+
+def read_labels(path: Path) -> dict[str, Any]:
+    body_labels: dict[str, Any] = json.loads(path.read_text())["body"]
+    return body_labels
+
+
 def body(buffers: Mapping[str, Any], labels: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], float]:
     """The tensors of the file, see body.md, and the RMS distance in metres between the sampled people and
     themselves with their coefficients."""
     base = np.asarray(buffers["base_mesh_vertex_indices"])
-    keep = np.flatnonzero(~np.isin(base, TONGUE))
+    keep = kept_vertices(buffers)
     eyes = np.isin(base[keep], EYES)
     renumber = np.full(len(base), -1)
     renumber[keep] = np.arange(len(keep))
@@ -197,14 +221,7 @@ def body(buffers: Mapping[str, Any], labels: Mapping[str, Any]) -> tuple[dict[st
               buffers["vertex_bone_weights"])  # fmt: skip
     weights = weights[keep]
 
-    rng = np.random.default_rng(SEED)
-    drawn = [phenotype(rng) for _ in range(SAMPLES)]
-    blend = np.array([blend_weights(buffers, weights) for weights, _ in drawn])
-    template = np.vstack([np.asarray(buffers["template_vertices"])[keep], buffers["template_bone_heads"][kept]])
-    offsets = np.concatenate(
-        [np.asarray(buffers["blendshapes"])[:, keep], np.asarray(buffers["bone_heads_blendshapes"])[:, kept]], axis=1
-    )
-    people = template.astype(np.float64) + np.tensordot(blend, offsets.astype(np.float64), axes=1)
+    drawn, people = sample(buffers, labels, SAMPLES)
     mean = people.mean(axis=0)
     flat = (people - mean).reshape(SAMPLES, -1)
     u, s, vt = np.linalg.svd(flat, full_matrices=False)
@@ -232,7 +249,7 @@ def body(buffers: Mapping[str, Any], labels: Mapping[str, Any]) -> tuple[dict[st
         "corner_uv": np.round(65535 * np.asarray(buffers["texture_coordinates"])[pairs[:, 1]]).astype(np.uint16),
         "faces": corner.reshape(-1, 3).astype(np.uint16),
         "people": coefficients[:PEOPLE].astype(np.float32),
-        "people_traits": np.array([traits for _, traits in drawn[:PEOPLE]], np.float32),
+        "people_traits": drawn[:PEOPLE].astype(np.float32),
     }
     return tensors, residual
 
@@ -244,7 +261,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.source:
         buffers: Mapping[str, Any] = np.load(arguments.source[0])
-        labels = json.loads(arguments.source[1].read_text())["body"]
+        labels = read_labels(arguments.source[1])
     else:
         buffers, labels = package_buffers()
     tensors, residual = body(buffers, labels)

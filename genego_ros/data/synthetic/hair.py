@@ -117,7 +117,8 @@ def _locks(
     comb = root - whorl
     parting = rng.choice([-1.0, 1.0])
     front = np.clip((crown[1] - 0.02 - root[:, 1]) / 0.06, 0, 1)
-    comb = comb + front[:, None] * np.array([0.09 * parting, 0.05, 0.02])
+    aside = np.where(abs(root[:, 0]) < 0.02, parting, np.sign(root[:, 0])) * 0.09
+    comb = comb + front[:, None] * np.stack([aside, np.full(len(root), 0.07), np.full(len(root), 0.02)], axis=1)
     if person.hair == "tied":
         comb = crown + np.array([0, 0.14, 0.05]) - root
     comb += 0.02 * rng.normal(size=comb.shape)
@@ -127,6 +128,7 @@ def _locks(
     forehead = (root[:, 1] < crown[1] - 0.045) & (person.hair in ("medium", "long"))
     length = np.where(forehead, np.minimum(length, 0.12), length)
     down = np.array([0.0, 0.0, -1.0])
+    hairline = crown[1] - 0.045 + 0.012 * rng.normal(size=len(root))
     point = root - 0.002 * outward
     line = []
     for _ in range(STEPS):
@@ -137,8 +139,12 @@ def _locks(
         near = (radius + 0.003 + style.thickness * 0.4)[:, None]
         above = (point[:, 2] > middle[2] - 0.09)[:, None]
         point = np.where((distance < near) & above, middle + offset / distance * near, point)
-        # Below the jaw locks hang beside the neck, not in the face.
-        point[:, 1] = np.where(point[:, 2] < middle[2] - 0.1, np.maximum(point[:, 1], crown[1] + 0.0), point[:, 1])
+        # Locks hang beside the face and behind the neck, not before them.
+        nearest = hairline + 0.25 * np.clip(middle[2] - 0.03 - point[:, 2], 0, 0.3)
+        point[:, 1] = np.where(point[:, 2] < middle[2] + 0.025, np.maximum(point[:, 1], nearest), point[:, 1])
+        beside = np.where(point[:, 2] < middle[2], 0.075, 0.0)
+        in_front = point[:, 1] < crown[1] + 0.03
+        point[:, 0] = np.where(in_front, np.sign(point[:, 0]) * np.maximum(abs(point[:, 0]), beside), point[:, 0])
         direction = direction + (style.fall * (length / (STEPS - 1)) / 0.035)[:, None] * 0.6 * down
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     if person.hair == "tied":

@@ -180,7 +180,7 @@ class Skeleton:
         turns = np.tile(np.eye(3), (len(self.names), 1, 1))
         places = np.zeros((len(self.names), 3))
         legs = self._legs(posture)
-        places[0] = [*posture.seat, legs[0]]
+        places[0] = [*posture.seat, legs[0] + self.heads[0, 2]]
         trunk = self._trunk(posture, places[0])
         chain, clavicles = self._spine(trunk[None], posture.lean)
         for share, name in enumerate(("root", *SPINE)):
@@ -209,7 +209,7 @@ class Skeleton:
             places[bone] = places[parent] + turns[parent] @ (self.heads[bone] - self.heads[parent])
 
     def _legs(self, posture: Posture) -> tuple[float, Float64Array, Float64Array]:
-        """Height of the pelvis, and the directions of the left thigh and shin."""
+        """Height of the rest frame's origin, and the directions of the left thigh and shin."""
         hip, knee, ankle = (self._head(f"{name}.L") for name in ("upperleg01", "lowerleg01", "foot"))
         if not posture.seated:
             return -self.sole, unit(knee - hip), unit(ankle - knee)
@@ -326,7 +326,9 @@ class Skeleton:
         heads = {name: self.heads[k] for name, k in number.items()}
         places[number["upperarm02"]] = shoulder + upper @ (heads["upperarm02"] - heads["upperarm01"])
         places[number["lowerarm01"]] = elbow
-        places[number["lowerarm02"]] = elbow + fore @ (heads["lowerarm02"] - heads["lowerarm01"])
+        # From the wrist backwards: the bone's head lies a little off the line from elbow to wrist.
+        to_wrist = turns[number["lowerarm02"]] @ (heads["wrist"] - heads["lowerarm02"])
+        places[number["lowerarm02"]] = shoulder + span * along - to_wrist
         turns[number["wrist"]], places[number["wrist"]] = hand, target
         bend = float(np.arccos(np.clip(np.trace(upper.T @ fore) / 2 - 0.5, -1, 1)))
         sign = 1.0 if arm.side == "right" else -1.0
