@@ -36,9 +36,13 @@ def at_work(time: float = 0.0, spread: float = 0.18) -> Posture:
         z -= (z @ y) * y
         z /= np.linalg.norm(z)
         wrists[i, :3, :3] = np.stack([np.cross(y, z), y, z], axis=1)
-        wrists[i, :3, 3] = [spread * mirror + 0.08 * np.sin(time), -0.18 + 0.08 * np.cos(time), 0.85 + 0.06 * np.sin(2 * time)]
+        wrists[i, :3, 3] = [
+            spread * mirror + 0.08 * np.sin(time),
+            -0.18 + 0.08 * np.cos(time),
+            0.85 + 0.06 * np.sin(2 * time),
+        ]
     fingers = np.full((2, 20), 0.2 + 0.1 * np.sin(time))
-    return Posture(wrists, fingers, wrists[:, :3, 3].mean(axis=0) + [0, 0.1, 0], np.array([0.0, -0.55]))
+    return Posture(wrists, fingers, wrists[:, :3, 3].mean(axis=0) + np.array([0, 0.1, 0]), np.array([0.0, -0.55]))
 
 
 def test_the_hands_of_a_posed_body_are_the_rigs(body: Body) -> None:
@@ -50,7 +54,7 @@ def test_the_hands_of_a_posed_body_are_the_rigs(body: Body) -> None:
         skin, keypoints = rig.pose(posture.fingers[i])
         skin = skin.astype(np.float64) @ T[:3, :3].T + T[:3, 3]
         np.testing.assert_allclose(posed.keypoints[i], keypoints @ T[:3, :3].T + T[:3, 3], atol=1e-9)
-        members = body_model.rest_hand(model, *model.rest(body.person.shape), side).vertices
+        members = body_model.rest_hand(model, *model.rest(body.person.shape, body.person.stature), side).vertices
         arm = [model.bone(f"{name}.{side[0].upper()}") for name in ("lowerarm01", "lowerarm02")]
         free = model.dense_weights(members)[:, arm].sum(axis=1) < 1e-9
         assert free.mean() > 0.85
@@ -75,7 +79,7 @@ def test_keypoints_follow_the_hand_models_rule(body: Body) -> None:
 def test_wrists_in_reach_are_reached_and_others_say_by_how_much_not(body: Body) -> None:
     assert body.pose(at_work()).reach_error.max() < 1e-3
     model, solved = body_model.load(), body.solve(at_work(0.3))
-    _, heads = model.rest(body.person.shape)
+    _, heads = model.rest(body.person.shape, body.person.stature)
     for i, letter in enumerate("LR"):
         wrist, forearm = (model.bone(f"{name}.{letter}") for name in ("wrist", "lowerarm02"))
         end = solved.transforms[forearm, :, :3] @ heads[wrist] + solved.transforms[forearm, :, 3]
@@ -112,7 +116,7 @@ def test_the_eyes_look_at_the_gaze_where_they_can(body: Body) -> None:
         posture = replace(at_work(), gaze=np.array(gaze))
         solved = body.solve(posture)
         eye = solved.transforms[model.bone("eye.L")]
-        _, heads = model.rest(body.person.shape)
+        _, heads = model.rest(body.person.shape, body.person.stature)
         centre = eye[:, :3] @ heads[model.bone("eye.L")] + eye[:, 3]
         towards = (np.array(gaze) - centre) / np.linalg.norm(np.array(gaze) - centre)
         assert eye[:, :3] @ [0, -1, 0] @ towards > np.cos(np.radians(1))
@@ -124,7 +128,7 @@ def test_the_eyes_look_at_the_gaze_where_they_can(body: Body) -> None:
 
 def test_elbows_hang_and_stay_outside(body: Body) -> None:
     model = body_model.load()
-    _, heads = model.rest(body.person.shape)
+    _, heads = model.rest(body.person.shape, body.person.stature)
     for step in np.linspace(0, 6, 7):
         solved = body.solve(at_work(step))
         place = {

@@ -55,7 +55,7 @@ class Body:
     def __init__(self, person: Person) -> None:
         self.person = person
         model = body_model.load()
-        vertices, heads = model.rest(person.shape)
+        vertices, heads = model.rest(person.shape, person.stature)
         self._hands = tuple(body_model.rest_hand(model, vertices, heads, side) for side in SIDES)
         sole = float(vertices[:, 2].min()) - 0.012  # shoes have soles
         self._skeleton = Skeleton(model, heads, sole, (self._hands[0], self._hands[1]))
@@ -107,6 +107,15 @@ class Body:
     def solve(self, posture: Posture) -> Solved:
         """The skeleton alone: what a motion costs the joints, without any mesh."""
         return self._skeleton.solve(posture)
+
+    @property
+    def arm_length(self) -> float:
+        """Metres from shoulder joint to wrist, stretched."""
+        return self._skeleton.arm_length
+
+    def shoulders(self, seat: Float64Array, seated: bool = True, lean: float = 0.0) -> Float64Array:
+        """float64 (2, 3), world: the shoulder joints, left and right, before the trunk helps to reach."""
+        return self._skeleton.shoulders(seat, seated, lean)
 
     def wrist_bend(self, posture: Posture) -> Float64Array:
         """float64 (2,), left, right: radians by which each wrist is bent from rest, twist of the forearm aside.

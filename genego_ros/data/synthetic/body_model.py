@@ -67,11 +67,14 @@ class BodyModel:
         """bool (V,): the vertices in one of these regions."""
         return np.isin(self.regions, [REGIONS.index(name) for name in names])
 
-    def rest(self, shape: tuple[float, ...]) -> tuple[Float64Array, Float64Array]:
-        """Vertices (V, 3) and bone heads (B, 3), float64, of the person with these coefficients."""
+    def rest(self, shape: tuple[float, ...], stature: float) -> tuple[Float64Array, Float64Array]:
+        """Vertices (V, 3) and bone heads (B, 3), float64, of the person with these coefficients, scaled to a stature
+        in metres."""
         coefficients = np.asarray(shape, np.float64)
         vertices = self.vertices + np.tensordot(coefficients, self.shapes.astype(np.float64), axes=1)
-        return vertices, self.bone_heads + np.tensordot(coefficients, self.bone_head_shapes.astype(np.float64), axes=1)
+        heads = self.bone_heads + np.tensordot(coefficients, self.bone_head_shapes.astype(np.float64), axes=1)
+        scale = stature / np.ptp(vertices[:, 2])
+        return scale * vertices, scale * heads
 
     def dense_weights(self, vertices: NDArray[np.int64]) -> Float64Array:
         """float64 (len(vertices), B): skin weights by bone."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genego_ros.data.synthetic import surface
+from genego_ros.data.synthetic import sewing, surface
 from genego_ros.data.synthetic.body_model import BodyModel
 from genego_ros.data.synthetic.person import Garment, Person
 from genego_ros.data.synthetic.scene import Material, Mesh
@@ -19,7 +19,6 @@ EDGE = 0.003
 """Thickness of cloth at a hem, metres."""
 TUCK = 0.035
 """Metres behind a hem from which on there is no skin under the cloth."""
-LEAST_GAP = 0.004
 
 
 @dataclass(frozen=True)
@@ -114,54 +113,85 @@ def dress(
     fields = {
         "trousers": (trousers_field(model, where), person.trousers, 12),
         "shoes": (shoes_field(model, where), shoes, 25),
-        "top": (top_field(model, where, person.top), person.top, 14),
+        "top": (top_field(model, where, person.top), person.top, 40),
     }
     clothes = {}
     for name, (field, garment, smoothing) in fields.items():
-        clothes[name] = drape(model, vertices, where, field, garment, smoothing, name, rng)
+        gap = gaps(name, where, garment)
+        clothes[name] = drape(model, vertices, heads, where, field, garment, gap, smoothing, name, rng)
     return clothes, np.max([field for field, _, _ in fields.values()], axis=0)
 
 
+def gaps(name: str, where: Places, garment: Garment) -> Float64Array:
+    """float64 (V,): metres between skin and cloth. A waistband lies close, a shirt hangs over it."""
+    gap = np.full(len(where.arm), garment.looseness)
+    if name == "trousers":
+        return gap * np.clip((0.19 - where.height) / 0.16, 0.35, 1)
+    if name == "top":
+        waist = np.clip((0.22 - where.height) / 0.12, 0, 1) * (where.arm < -0.5)
+        return gap * np.where(where.arm < 0, 1.4, 1.0) + 0.009 * waist
+    return gap
+
+
 def drape(
-    model: BodyModel, vertices: Float64Array, where: Places, field: Float64Array, garment: Garment,
-    smoothing: int, name: str, rng: np.random.Generator,
+    model: BodyModel, vertices: Float64Array, heads: Float64Array, where: Places, field: Float64Array,
+    garment: Garment, gap: Float64Array, smoothing: int, name: str, rng: np.random.Generator,
 ) -> Draped:  # fmt: skip
     piece = surface.cut(model, field)
     body, depth, arm = piece.of(vertices), piece.of(field), piece.of(where.arm)
     mean = surface.neighbours(piece.faces, piece.weld)
     out = surface.normals(body, piece.faces, piece.weld)
+    # Over the trunk cloth does not follow what is smaller than a hand's breadth.
+    even = np.clip(-arm, 0, 1)[:, None]
+    body = (1 - even) * body + even * surface.smoothed(body, mean, 12)
     out = surface.smoothed(out, mean, 3)
     out /= np.linalg.norm(out, axis=1, keepdims=True)
     waves = _waves(rng, 14, 0.05, 0.16)
-    gap = garment.looseness * (1 + 0.35 * waves(body)) + 0.004 * np.exp(-depth / 0.03)
-    rest = surface.smoothed(body + gap[:, None] * out, mean, smoothing)
-    for _ in range(3):
-        short = LEAST_GAP - np.einsum("ni,ni->n", rest - body, out)
-        rest = rest + np.maximum(short, 0)[:, None] * out
-        rest = surface.smoothed(rest, mean, 1)
+    wanted = piece.of(gap)
+    least = np.clip(0.6 * wanted, 0.003, None)
+    lifted = wanted * (1 + 0.3 * waves(body)) + 0.004 * np.exp(-depth / 0.03)
+    rest = body + lifted[:, None] * out
+    # Cloth spans hollows: it is smoothed as a whole, then pushed out again where it came too near.
+    loose = np.where(arm > 0.1, 8, smoothing)
+    for step in range(smoothing):
+        rest = np.where((step < loose)[:, None], surface.smoothed(rest, mean, 1), rest)
+    for _ in range(4):
+        rest = surface.smoothed(_kept_off(rest, body, out, least), mean, 1)
     out = surface.normals(rest, piece.faces, piece.weld)
     rest = rest + _wrinkles(rng, body, arm, where.arm_length, garment)[:, None] * out
-    short = LEAST_GAP - np.einsum("ni,ni->n", rest - body, out)
-    rest = rest + np.maximum(short, 0)[:, None] * out
+    rest = _kept_off(rest, body, out, least)
     if garment.rolled:
         cuff = np.clip((arm - garment.sleeve) * where.arm_length + 0.035, 0, 0.004) / 0.004
         rest = rest + (0.0045 * cuff)[:, None] * out
     folds = _elbow_folds(rng, body, arm, where.arm_length)[:, :, None] * out
     bones, weights = piece.skinning(model)
     faces, rest, folds, bones, weights, uv, weld = _hemmed(piece, rest, out, folds, bones, weights)
-    span = _texture_span(rest, uv, faces)
+    if name == "top":
+        inner = np.unique(surface.rim(piece.faces, piece.weld))
+        sewn = sewing.sew(model, heads, rest, np.concatenate([arm, arm[inner]]), faces, weld)
+        source, faces, uv, weld = sewn.source, sewn.faces, sewn.uv, sewn.weld
+        rest, folds, bones, weights = rest[source], folds[:, source], bones[source], weights[source]
+    else:
+        uv = uv * _texture_span(rest, uv, faces)
     mesh = Mesh(
         name=name,
         vertices=rest.astype(np.float32),
         faces=faces.astype(np.int32),
-        uv=(uv * span / CLOTH_TILE).astype(np.float32),
+        uv=(uv / CLOTH_TILE).astype(np.float32),
         material=cloth(garment, rng) if name != "shoes" else Material(color=garment.color, roughness=0.5),
         weld=weld.astype(np.int32),
     )
     return Draped(mesh, rest, folds, bones, weights)
 
 
-CLOTH_TILE = 0.24
+def _kept_off(rest: Float64Array, body: Float64Array, out: Float64Array, least: Float64Array) -> Float64Array:
+    """Cloth (N, 3) that lies at least so many metres (N,) above the skin."""
+    short = least - np.einsum("ni,ni->n", rest - body, out)
+    kept: Float64Array = rest + np.maximum(short, 0)[:, None] * out
+    return kept
+
+
+CLOTH_TILE = 0.4
 """Metres of cloth that a texture spans."""
 
 
@@ -192,8 +222,8 @@ def _wrinkles(
     wobble = _waves(rng, 8, 0.06, 0.2)
     rings = np.sin(2 * np.pi * arm * arm_length / 0.045 + 1.6 * wobble(body)) * np.clip(breaks(body), 0, 1.2)
     on_sleeve = np.clip((arm - 0.15) / 0.3, 0, 1)
-    depth = 0.22 * garment.looseness
-    folds: Float64Array = depth * ((1 - on_sleeve) * broad(body * [1.0, 1.0, 0.55]) + on_sleeve * rings)
+    depth = 0.0008 + 0.3 * garment.looseness
+    folds: Float64Array = depth * ((1 - on_sleeve) * (0.8 - abs(broad(body * [1.0, 1.0, 0.55]))) + on_sleeve * rings)
     return folds
 
 
@@ -232,9 +262,8 @@ def _hemmed(
 
 def cloth(garment: Garment, rng: np.random.Generator) -> Material:
     """Weave and pattern."""
-    size = 256
+    size, threads = 384, 128
     v, u = np.mgrid[0:size, 0:size] / size
-    threads = 96
     weave = np.where(
         (np.floor(u * threads) + np.floor(v * threads)) % 2 == 0,
         abs(np.sin(np.pi * u * threads)),
@@ -248,7 +277,7 @@ def cloth(garment: Garment, rng: np.random.Generator) -> Material:
     shade = shade * (0.93 + 0.07 * weave / weave.max())
     color = shade[..., None] * np.array(garment.color)
     if garment.pattern in ("stripes", "checks"):
-        period, width = (int(rng.integers(4, 11)), rng.uniform(0.15, 0.5))
+        period, width = (int(rng.integers(7, 19)), rng.uniform(0.15, 0.5))
         along_v = (v * period) % 1 < width
         second = along_v.astype(float)
         if garment.pattern == "checks":
@@ -257,10 +286,19 @@ def cloth(garment: Garment, rng: np.random.Generator) -> Material:
     texture = np.clip(color, 0, 1) ** (1 / 2.2)
     return Material(
         texture=(255 * texture + 0.5).astype(np.uint8),
-        bump=(0.00025 * weave).astype(np.float32),
+        bump=(0.0002 * weave + 0.002 * _creases(u, v, rng)).astype(np.float32),
         tile=CLOTH_TILE,
         roughness=0.85,
     )
+
+
+def _creases(u: Float64Array, v: Float64Array, rng: np.random.Generator) -> Float64Array:
+    """Folds with sharp valleys at texture coordinates (H, W), about -1 to 1; they repeat with the texture."""
+    height = np.zeros_like(u)
+    for _ in range(7):
+        across, down = rng.integers(-5, 6), rng.integers(-3, 4)
+        height += np.sin(2 * np.pi * (across * u + down * v + rng.uniform())) / np.sqrt(7 / 2)
+    return abs(height) - 0.8
 
 
 def covered(model: BodyModel, depth: Float64Array) -> BoolArray:

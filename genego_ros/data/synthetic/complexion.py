@@ -18,7 +18,7 @@ def skin_colors(model: BodyModel, vertices: Float64Array, heads: Float64Array, p
     mean = surface.neighbours(faces, np.arange(len(vertices)))
     blotches = surface.smoothed(rng.normal(size=(len(vertices), 3)), mean, 6)
     blotches /= blotches.std(axis=0)
-    colors = base * np.exp(blotches * [0.035, 0.05, 0.05])
+    colors = base * np.exp(0.03 * blotches[:, :1] + blotches * [0.008, 0.018, 0.018])
     pale = float(np.clip(base[0] / 0.6, 0, 1))
 
     def towards(mask: Float64Array, color: Float64Array) -> None:
@@ -27,10 +27,11 @@ def skin_colors(model: BodyModel, vertices: Float64Array, heads: Float64Array, p
     def soft(*names: str, steps: int) -> Float64Array:
         return surface.smoothed(model.region(*names).astype(np.float64), mean, steps)
 
-    red = base * [1.05, 0.62, 0.62] + [0.02, 0, 0]
+    red = base * [1.03, 0.72, 0.70] + [0.012, 0, 0]
     towards(0.55 * soft("lips", steps=2), red * 0.85)
-    towards(_knuckles(model, vertices, heads) * 0.45, red * (0.75 + 0.2 * pale))
-    towards(_palms(model, vertices) * (0.75 - 0.45 * pale), np.maximum(base, base * 0.5 + [0.22, 0.12, 0.085]))
+    towards(_knuckles(model, vertices, heads) * 0.3, red * (0.8 + 0.15 * pale))
+    lighter = np.maximum(base * [1.03, 0.97, 0.95], base * 0.5 + [0.2, 0.115, 0.08])
+    towards(_palms(model, vertices) * (0.75 - 0.35 * pale), lighter)
     towards(0.8 * soft("nails", steps=1), base * 0.65 + np.array([0.24, 0.16, 0.14]) * (0.5 + pale / 2))
     towards(0.9 * soft("lids", "mouth", steps=0), np.array([0.16, 0.05, 0.04]))
     scalp = soft("scalp", steps=2)

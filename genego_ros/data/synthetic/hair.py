@@ -14,7 +14,7 @@ from genego_ros.data.synthetic.scene import EGO_CAMERA, Material, Mesh
 from genego_ros.data.synthetic.skinning import skin
 from genego_ros.types import Float64Array, FloatArray
 
-STEPS = 5
+STEPS = 7
 """Segments of a lock."""
 
 
@@ -34,8 +34,8 @@ class Cut:
 
 CUTS: dict[HairStyle, Cut] = {
     "short": Cut(2600, 0.024, 0.006, 0.0045, 0.45),
-    "medium": Cut(2400, 0.085, 0.011, 0.0065, 0.8),
-    "long": Cut(2600, 0.26, 0.011, 0.0085, 0.95),
+    "medium": Cut(2000, 0.085, 0.011, 0.0065, 0.8),
+    "long": Cut(1900, 0.27, 0.010, 0.010, 1.0),
     "tied": Cut(1700, 0.05, 0.007, 0.006, 0.8),
 }
 
@@ -118,16 +118,18 @@ def _locks(
     parting = rng.choice([-1.0, 1.0])
     front = np.clip((crown[1] - 0.02 - root[:, 1]) / 0.06, 0, 1)
     aside = np.where(abs(root[:, 0]) < 0.02, parting, np.sign(root[:, 0])) * 0.09
-    comb = comb + front[:, None] * np.stack([aside, np.full(len(root), 0.07), np.full(len(root), 0.02)], axis=1)
+    comb = comb + front[:, None] * np.stack([aside, np.full(len(root), 0.13), np.full(len(root), 0.06)], axis=1)
     if person.hair == "tied":
         comb = crown + np.array([0, 0.14, 0.05]) - root
     comb += 0.02 * rng.normal(size=comb.shape)
     direction = _across(comb, outward) + (0.55 - 0.45 * style.fall) * outward + 0.16 * rng.normal(size=root.shape)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     length = style.length * np.exp(rng.normal(0, 0.22, len(root)))
-    forehead = (root[:, 1] < crown[1] - 0.045) & (person.hair in ("medium", "long"))
-    length = np.where(forehead, np.minimum(length, 0.12), length)
+    # Over the forehead hair is cut short or combed back, so that it does not hang into the face.
+    forehead = np.clip((crown[1] - 0.025 - root[:, 1]) / 0.03, 0, 1) * np.clip(1 - abs(root[:, 0]) / 0.07, 0, 1)
+    length = length * (1 - forehead) + np.minimum(length, 0.06) * forehead
     down = np.array([0.0, 0.0, -1.0])
+    fall = style.fall * (1 - 0.8 * forehead)
     hairline = crown[1] - 0.045 + 0.012 * rng.normal(size=len(root))
     point = root - 0.002 * outward
     line = []
@@ -145,7 +147,7 @@ def _locks(
         beside = np.where(point[:, 2] < middle[2], 0.075, 0.0)
         in_front = point[:, 1] < crown[1] + 0.03
         point[:, 0] = np.where(in_front, np.sign(point[:, 0]) * np.maximum(abs(point[:, 0]), beside), point[:, 0])
-        direction = direction + (style.fall * (length / (STEPS - 1)) / 0.035)[:, None] * 0.6 * down
+        direction = direction + (fall * (length / (STEPS - 1)) / 0.045)[:, None] * down
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     if person.hair == "tied":
         line = _with_tail(line, crown, rng)
@@ -154,7 +156,9 @@ def _locks(
     side = np.cross(along, (points - middle))
     side /= np.linalg.norm(side, axis=2, keepdims=True) + 1e-9
     width = (
-        style.width * np.array([1.0, 1.0, 0.9, 0.65, 0.12])[None, :, None] * rng.uniform(0.6, 1.3, (len(root), 1, 1))
+        style.width
+        * np.interp(np.linspace(0, 1, STEPS), [0, 0.5, 1], [1.0, 0.95, 0.12])[None, :, None]
+        * rng.uniform(0.6, 1.3, (len(root), 1, 1))
     )
     pairs = np.stack([points - width / 2 * side, points + width / 2 * side], axis=2)
     start = np.arange(len(root))[:, None] * 2 * STEPS + 2 * np.arange(STEPS - 1)

@@ -68,6 +68,8 @@ class Person:
 
     shape: tuple[float, ...]
     """Coefficients of the body model."""
+    stature: float
+    """Metres, barefoot."""
     skin: Color
     hair: HairStyle
     hair_color: Color
@@ -99,6 +101,7 @@ class Person:
         style: HairStyle = rng.choice(np.array(list(styles)), p=list(styles.values())).item()
         return cls(
             shape=tuple(float(value) for value in shape),
+            stature=float(np.clip(rng.normal(1.76 - 0.13 * (gender > 0.5), 0.065), 1.5, 1.95)),
             skin=skin,
             hair=style,
             hair_color=hair,
@@ -122,7 +125,7 @@ def _top(rng: np.random.Generator) -> Garment:
         color=_tinted(CLOTH_COLORS[first], rng, 0.2),
         pattern=pattern,
         second_color=_tinted(CLOTH_COLORS[second], rng, 0.2),
-        looseness=float(rng.uniform(0.007, 0.014)),
+        looseness=float(rng.uniform(0.008, 0.017)),
         sleeve=float(sleeve),
         rolled=bool(kind == "rolled"),
         neckline=float(rng.uniform(0.085, 0.108)),

@@ -179,7 +179,7 @@ class Skeleton:
         """All bones; smooth in everything that the posture says, as long as the wrists are in reach."""
         turns = np.tile(np.eye(3), (len(self.names), 1, 1))
         places = np.zeros((len(self.names), 3))
-        legs = self._legs(posture)
+        legs = self._legs(posture.seated)
         places[0] = [*posture.seat, legs[0] + self.heads[0, 2]]
         trunk = self._trunk(posture, places[0])
         chain, clavicles = self._spine(trunk[None], posture.lean)
@@ -202,16 +202,27 @@ class Skeleton:
         reach, bend, twist, elbow = (np.array(values) for values in zip(*arm_state, strict=True))
         return Solved(transforms, keypoints, T_world_eyes, reach, bend, twist, elbow, 1.5 if posture.seated else 0.0)
 
+    def shoulders(self, seat: Float64Array, seated: bool, lean: float) -> Float64Array:
+        """float64 (2, 3), world: the shoulder joints, left and right, of a trunk that reaches for nothing."""
+        root = np.array([*seat, self._legs(seated)[0] + self.heads[0, 2]])
+        placed: Float64Array = self._shoulders(np.zeros((1, 6)), lean, root)[0]
+        return placed
+
+    @property
+    def arm_length(self) -> float:
+        """Metres from shoulder joint to wrist, stretched."""
+        return sum(self._arms[0].lengths)
+
     def _follow(self, turns: Float64Array, places: Float64Array, first: int, end: int) -> None:
         """Puts the heads of bones first to end - 1 where their parents carry them."""
         for bone in range(first, end):
             parent = self.parents[bone]
             places[bone] = places[parent] + turns[parent] @ (self.heads[bone] - self.heads[parent])
 
-    def _legs(self, posture: Posture) -> tuple[float, Float64Array, Float64Array]:
+    def _legs(self, seated: bool) -> tuple[float, Float64Array, Float64Array]:
         """Height of the rest frame's origin, and the directions of the left thigh and shin."""
         hip, knee, ankle = (self._head(f"{name}.L") for name in ("upperleg01", "lowerleg01", "foot"))
-        if not posture.seated:
+        if not seated:
             return -self.sole, unit(knee - hip), unit(ankle - knee)
         thigh, shin = unit(np.array([0.17, -1.0, -0.06])), unit(np.array([0.02, 0.08, -1.0]))
         below = np.linalg.norm(knee - hip) * thigh[2] + np.linalg.norm(ankle - knee) * shin[2]
@@ -267,6 +278,8 @@ class Skeleton:
             shoulders = self._shoulders(trials, posture.lean, root)
             beyond = np.linalg.norm(targets - shoulders, axis=2) - EASY_REACH * lengths
             short = np.logaddexp(0, beyond / 0.012)  # max(beyond, 0), softened; in units of 12 mm
+            # What is out of anybody's reach must not pull the other hand from its work.
+            short = soft_limit(short, 30.0)
             residual = np.concatenate([short[0], trunk / TRUNK_EASE])
             jacobian = np.vstack([((short[1:] - short[0]) / step).T, np.diag(1 / TRUNK_EASE)])
             trunk = trunk - np.linalg.solve(jacobian.T @ jacobian, jacobian.T @ residual)

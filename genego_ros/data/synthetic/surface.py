@@ -80,9 +80,16 @@ def cut(model: BodyModel, field: Float64Array) -> Piece:
 
 
 def neighbours(faces: NDArray[np.int64], weld: NDArray[np.int64]) -> csr_matrix:
-    """(N, N): a row is the mean over a vertex's neighbours; welded vertices are one."""
+    """(N, N): a row is the mean over a vertex's neighbours; welded vertices are one.
+
+    Those on an edge of the surface have neighbours along that edge alone, so that hems stay smooth lines.
+    """
     f = weld[faces]
     a, b = f[:, [0, 1, 2, 1, 2, 0]].ravel(), f[:, [1, 2, 0, 0, 1, 2]].ravel()
+    edges = weld[rim(faces, weld)]
+    inside = ~np.isin(a, edges)
+    a = np.concatenate([a[inside], edges[:, 0], edges[:, 1]])
+    b = np.concatenate([b[inside], edges[:, 1], edges[:, 0]])
     graph = csr_matrix((np.ones(len(a)), (a, b)), shape=(len(weld), len(weld)))
     graph.data[:] = 1.0
     degree = np.maximum(np.asarray(graph.sum(axis=1)).ravel(), 1.0)
