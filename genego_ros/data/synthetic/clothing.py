@@ -13,10 +13,13 @@ from genego_ros.data.synthetic.body_model import BodyModel
 from genego_ros.data.synthetic.person import Garment, Person
 from genego_ros.data.synthetic.scene import Material, Mesh
 from genego_ros.data.synthetic.skinning import skin
-from genego_ros.types import BoolArray, Float64Array, FloatArray
+from genego_ros.types import BoolArray, Float64Array, FloatArray, Side
 
 EDGE = 0.003
 """Thickness of cloth at a hem, metres."""
+WATCH = 1.82
+"""Where on the forearm a watch's strap is: 1 elbow, 2 wrist."""
+WATCH_COLOR = (0.02, 0.02, 0.022)
 TUCK = 0.035
 """Metres behind a hem from which on there is no skin under the cloth."""
 
@@ -95,12 +98,19 @@ def top_field(model: BodyModel, where: Places, garment: Garment) -> Float64Array
 
 def trousers_field(model: BodyModel, where: Places) -> Float64Array:
     leg = (0.97 - where.shin) * 0.4
-    field = np.minimum(0.075 - where.height, leg)
+    field = np.minimum(0.055 - where.height, leg)
     return np.where(model.region("trunk", "feet") & (where.arm < -0.5), np.minimum(field, 0.3), -0.05)
 
 
 def shoes_field(model: BodyModel, where: Places) -> Float64Array:
-    return np.where(model.region("trunk", "feet") & (where.shin > 0.5), (where.shin - 0.9) * 0.4, -0.05)
+    feet = model.region("feet")
+    above = np.where(feet, np.maximum(where.shin - 0.9, 0.15), where.shin - 0.9)
+    return np.where(feet | (model.region("trunk") & (where.shin > 0.5)), 0.4 * above, -0.05)
+
+
+def watch_field(where: Places, vertices: Float64Array, side: Side) -> Float64Array:
+    on_side = vertices[:, 0] > 0 if side == "left" else vertices[:, 0] < 0
+    return np.where(on_side, 0.011 - abs(where.arm - WATCH) * where.arm_length, -0.05)
 
 
 def dress(
@@ -115,6 +125,9 @@ def dress(
         "shoes": (shoes_field(model, where), shoes, 25),
         "top": (top_field(model, where, person.top), person.top, 40),
     }
+    if person.watch != "none" and person.top.sleeve < WATCH - 0.1:
+        strap = Garment(WATCH_COLOR, looseness=0.003, sleeve=2.0)
+        fields["watch"] = (watch_field(where, vertices, person.watch), strap, 4)
     clothes = {}
     for name, (field, garment, smoothing) in fields.items():
         gap = gaps(name, where, garment)
@@ -129,7 +142,7 @@ def gaps(name: str, where: Places, garment: Garment) -> Float64Array:
         return gap * np.clip((0.19 - where.height) / 0.16, 0.35, 1)
     if name == "top":
         waist = np.clip((0.22 - where.height) / 0.12, 0, 1) * (where.arm < -0.5)
-        return gap * np.where(where.arm < 0, 1.4, 1.0) + 0.009 * waist
+        return gap * np.where(where.arm < 0, 1.4, 1.0) + 0.013 * waist
     return gap
 
 
@@ -142,8 +155,9 @@ def drape(
     mean = surface.neighbours(piece.faces, piece.weld)
     out = surface.normals(body, piece.faces, piece.weld)
     # Over the trunk cloth does not follow what is smaller than a hand's breadth.
+    under = body
     even = np.clip(-arm, 0, 1)[:, None]
-    body = (1 - even) * body + even * surface.smoothed(body, mean, 12)
+    body = (1 - even) * body + even * surface.smoothed(body, mean, 24)
     out = surface.smoothed(out, mean, 3)
     out /= np.linalg.norm(out, axis=1, keepdims=True)
     waves = _waves(rng, 14, 0.05, 0.16)
@@ -160,6 +174,9 @@ def drape(
     out = surface.normals(rest, piece.faces, piece.weld)
     rest = rest + _wrinkles(rng, body, arm, where.arm_length, garment)[:, None] * out
     rest = _kept_off(rest, body, out, least)
+    # Near hems there is skin under the cloth, or the waistband of the trousers under the shirt.
+    near = np.clip((0.12 - depth) / 0.03, 0, 1)
+    rest = _kept_off(rest, under, out, near * 0.7 * wanted - (1 - near) * 0.03)
     if garment.rolled:
         cuff = np.clip((arm - garment.sleeve) * where.arm_length + 0.035, 0, 0.004) / 0.004
         rest = rest + (0.0045 * cuff)[:, None] * out
@@ -178,7 +195,7 @@ def drape(
         vertices=rest.astype(np.float32),
         faces=faces.astype(np.int32),
         uv=(uv / CLOTH_TILE).astype(np.float32),
-        material=cloth(garment, rng) if name != "shoes" else Material(color=garment.color, roughness=0.5),
+        material=cloth(garment, rng) if name in ("top", "trousers") else Material(color=garment.color, roughness=0.5),
         weld=weld.astype(np.int32),
     )
     return Draped(mesh, rest, folds, bones, weights)

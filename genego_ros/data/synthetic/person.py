@@ -80,6 +80,7 @@ class Person:
     beard: float
     """Darkness of stubble, 0 to 1."""
     watch: Literal["none", "left", "right"]
+    """The wrist that wears one; sleeves may cover it."""
     seed: int
     """Of folds, blotches and strands."""
 
