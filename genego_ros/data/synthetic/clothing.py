@@ -98,7 +98,7 @@ def top_field(model: BodyModel, where: Places, garment: Garment) -> Float64Array
 
 def trousers_field(model: BodyModel, where: Places) -> Float64Array:
     leg = (0.97 - where.shin) * 0.4
-    field = np.minimum(0.055 - where.height, leg)
+    field = np.minimum(0.03 - where.height, leg)
     return np.where(model.region("trunk", "feet") & (where.arm < -0.5), np.minimum(field, 0.3), -0.05)
 
 
