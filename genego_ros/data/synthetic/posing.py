@@ -27,9 +27,9 @@ HEAD_SHARE = 0.78
 HEAD_LIMITS = np.array([1.2, 1.0])
 """Turn to the side and nod, each way."""
 EYE_LIMIT = 0.65
-EASY_REACH = 0.94
+EASY_REACH = 0.93
 """Share of the arm's length beyond which the trunk helps."""
-TRUNK_EASE = np.array([0.30, 0.25, 0.25, 0.25, 0.15, 0.15])
+TRUNK_EASE = np.array([0.36, 0.3, 0.3, 0.3, 0.2, 0.2])
 """How readily the trunk leans and twists, the shoulders come forward (left, right) and rise."""
 TRUNK_LIMITS = np.array([0.7, 0.6, 0.45, 0.45, 0.35, 0.35])
 SWIVELS = np.linspace(-0.8, 1.1, 39)
@@ -267,13 +267,13 @@ class Skeleton:
     def _trunk(self, posture: Posture, root: Float64Array) -> Float64Array:
         """float64 (6,): how the trunk helps the arms to reach, least squares between effort and shortfall.
 
-        A fixed number of Gauss-Newton steps from rest, so that the answer is as smooth as what is asked.
+        A fixed number of damped Gauss-Newton steps from rest, so that the answer is as smooth as what is asked.
         """
         lengths = np.array([sum(arm.lengths) for arm in self._arms])
         step = 1e-4
-        trunk = np.zeros(6)
+        trunk, damping = np.zeros(6), np.diag(TRUNK_EASE**-2.0)
         targets = posture.wrists[:, :3, 3]
-        for _ in range(6):
+        for _ in range(8):
             trials = np.vstack([trunk, trunk + step * np.eye(6)])
             shoulders = self._shoulders(trials, posture.lean, root)
             beyond = np.linalg.norm(targets - shoulders, axis=2) - EASY_REACH * lengths
@@ -282,7 +282,8 @@ class Skeleton:
             short = soft_limit(short, 30.0)
             residual = np.concatenate([short[0], trunk / TRUNK_EASE])
             jacobian = np.vstack([((short[1:] - short[0]) / step).T, np.diag(1 / TRUNK_EASE)])
-            trunk = trunk - np.linalg.solve(jacobian.T @ jacobian, jacobian.T @ residual)
+            normal = jacobian.T @ jacobian + damping
+            trunk = trunk - np.linalg.solve(normal, jacobian.T @ residual)
         return trunk
 
     def _place_arm(
