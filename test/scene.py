@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
 from genego_ros.geometry.hand_model import HandModel
-from genego_ros.types import Camera, Frame, Hand, Side
+from genego_ros.types import SIDES, Camera, Frame, Hand, Side
 
 ROOT = Path(__file__).resolve().parents[1]
 CAMERA = Camera(640, 480, 560.0, 555.0, 322.5, 236.0)
@@ -58,38 +57,45 @@ def as_hand(keypoints: np.ndarray, side: Side = "right", camera: Camera = CAMERA
 
 
 @cache
-def sample(count: int = 2) -> tuple[Frame, ...]:
-    """The first pictures of the sample recording, read without ROS and without the package's own reader."""
-    found: dict[str, list] = {"image": [], "depth": [], "info": []}
+def recorded() -> dict[str, list[Any]]:
+    """Topic to messages of the sample recording, read without ROS and without the package's own reader."""
+    found: dict[str, list[Any]] = {}
     with AnyReader([ROOT / "examples/sample"], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
         for connection, _, raw in reader.messages():
-            kind = next(kind for kind in found if kind in connection.topic.replace("camera_info", "info"))
-            found[kind].append(reader.deserialize(raw, connection.msgtype))
-            if min(map(len, found.values())) >= count:
-                break
+            found.setdefault(connection.topic, []).append(reader.deserialize(raw, connection.msgtype))
+    return found
+
+
+@cache
+def sample(count: int = 2) -> tuple[Frame, ...]:
+    """The first pictures of the sample recording."""
+    topics = recorded()
     frames = []
-    for image, depth, info in zip(found["image"], found["depth"], found["info"], strict=False):
+    for image, depth, info in zip(
+        topics["/camera/image_raw/compressed"][:count],
+        topics["/camera/depth/compressed"],
+        topics["/camera/camera_info"],
+        strict=False,
+    ):
         rgb = cv2.imdecode(image.data, cv2.IMREAD_COLOR)[..., ::-1]
         millimetres = cv2.imdecode(depth.data, cv2.IMREAD_UNCHANGED)
         metres = np.where(millimetres > 0, millimetres / 1000.0, np.nan).astype(np.float32)
         k = info.k
         camera = Camera(info.width, info.height, k[0], k[4], k[2], k[5])
         frames.append(Frame(np.ascontiguousarray(rgb), camera, metres, stamp_ns=10**9))
-    return tuple(frames[:count])
-
-
-@cache
-def _renderer() -> dict[str, Any]:
-    return runpy.run_path(str(ROOT / "examples/make_sample.py"))
+    return tuple(frames)
 
 
 def true_keypoints(side: Side, index: int) -> np.ndarray:
     """float64 (21, 3), metres, in the sample's camera: where the hand of frame `index` was when it was rendered."""
-    script = _renderer()
-    in_world = script["moving_hand"](hand_model(), side, index / (script["FRAMES"] - 1))
-    return (in_world - script["EYE"]) @ script["camera_axes"]()
+    hands = recorded()["/truth/exo/hands"][index].hands
+    found = next(hand for hand in hands if hand.side == SIDES.index(side))
+    return np.asarray(found.keypoints, np.float64).reshape(21, 3)
 
 
 def in_the_sample_world(points: np.ndarray) -> np.ndarray:
-    """(..., 3) of the sample's camera in its world: z up from the table's top, the person at +y."""
-    return points @ _renderer()["camera_axes"]().T + _renderer()["EYE"]
+    """(..., 3) of the sample's camera in its world: z up from the floor, the person looks along +y."""
+    pose = recorded()["/tf_static"][0].transforms[0].transform
+    turn, place = pose.rotation, pose.translation
+    rotation = Rotation.from_quat([turn.x, turn.y, turn.z, turn.w])
+    return rotation.apply(points) + [place.x, place.y, place.z]

@@ -62,7 +62,7 @@ def test_a_photo_with_depth_end_to_end(photo: Path, depth: Path, tmp_path: Path,
         cv2.imread(str(out / name), cv2.IMREAD_UNCHANGED)
         for name in ("ego.png", "seen.png", "sparse.png", "overlay.png")
     )
-    assert ego.shape == sparse.shape == (360, 640, 3) and overlay.shape == (480, 640, 3)
+    assert ego.shape == sparse.shape == (360, 640, 3) and overlay.shape == (360, 640, 3)
     assert seen.shape == (360, 640) and set(np.unique(seen)) == {0, 255}
     np.testing.assert_array_equal(ego[seen > 0], sparse[seen > 0])
     assert not sparse[seen == 0].any()
@@ -137,7 +137,7 @@ def test_keypoints_behind_the_eyes_leave_the_file_readable(tmp_path: Path) -> No
         (["--k", "500", "nan", "320", "240"], "must be finite"),
         (["--k", "500", "500", "inf", "240"], "must be finite"),
         (["--depth", "nowhere.png"], "'nowhere.png' does not exist"),
-        (["--depth", "small.png"], r"depth is float32 \(24, 32\), the picture wants float32 \(480, 640\)"),
+        (["--depth", "small.png"], r"depth is float32 \(24, 32\), the picture wants float32 \(360, 640\)"),
         (["--depth", "eight.png"], "one channel of 16 bits in millimetres"),
         (["--depth", "color16.png"], "one channel of 16 bits in millimetres"),
         (["--depth", "text.png"], "does not exist or is not a picture"),
@@ -154,8 +154,8 @@ def test_what_is_wrong_is_said_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     cv2.imwrite("small.png", np.full((24, 32), 700, np.uint16))
-    cv2.imwrite("eight.png", np.full((480, 640), 70, np.uint8))
-    cv2.imwrite("color16.png", np.full((480, 640, 3), 700, np.uint16))
+    cv2.imwrite("eight.png", np.full((360, 640), 70, np.uint8))
+    cv2.imwrite("color16.png", np.full((360, 640, 3), 700, np.uint16))
     Path("text.png").write_text("no picture")
     assert main(["image", str(photo), *arguments]) == 1
     message = capsys.readouterr().err.splitlines()[-1]

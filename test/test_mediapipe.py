@@ -40,8 +40,11 @@ def test_both_hands_on_their_sides_followed_from_frame_to_frame(estimator: HandE
     # The person faces the camera: their left hand is in the right half of the picture.
     assert first["left"].keypoints_2d[:, 0].mean() > 320 > first["right"].keypoints_2d[:, 0].mean()
     for side in first:
-        moved = np.linalg.norm(first[side].keypoints_2d - second[side].keypoints_2d, axis=1)
-        assert moved.max() < 15
+        before, after = (
+            as_hand(true_keypoints(side, index), side, frame.camera).keypoints_2d for index, frame in enumerate(FRAMES)
+        )
+        off = (second[side].keypoints_2d - first[side].keypoints_2d) - (after - before)
+        assert np.linalg.norm(off, axis=1).max() < 12
 
 
 def test_keypoints_lie_where_the_hands_were_rendered(estimator: HandEstimator) -> None:
@@ -90,11 +93,11 @@ def test_the_landmarker_is_given_the_picture_in_rgb(estimator: HandEstimator) ->
         with vision.HandLandmarker.create_from_options(options) as landmarker:
             picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=data)
             landmarks = landmarker.detect_for_video(picture, 33).hand_landmarks
-        pixels = [[(p.x * 640 - 0.5, p.y * 480 - 0.5) for p in hand] for hand in landmarks]
+        pixels = [[(p.x * 640 - 0.5, p.y * 360 - 0.5) for p in hand] for hand in landmarks]
         found[name] = np.array(sorted(pixels), np.float32)
     ours = np.array(sorted(hand.keypoints_2d.tolist() for hand in estimator.estimate(FRAMES[0])), np.float32)
     np.testing.assert_allclose(ours, found["rgb"], atol=1e-3)
-    assert np.abs(ours - found["bgr"]).max() > 0.5
+    assert len(found["bgr"]) < 2 or np.abs(ours - found["bgr"]).max() > 0.5
 
 
 def test_a_known_hand_length_sets_the_distance(estimator: HandEstimator) -> None:
