@@ -84,9 +84,18 @@ class RecordingFolder:
         return folder
 
     def finish(self) -> None:
-        """Gives the recording its name."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.unfinished.rename(self.path)
+        """Gives the recording its name.
+
+        Raises:
+            GenEgoError: the folder cannot be made or moved.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.unfinished.rename(self.path)
+        except OSError as error:
+            raise GenEgoError(
+                f"'{self.path}' cannot be made ({error.strerror}); mend that and run the same command again"
+            ) from error
 
     def _check(self, folder: Path) -> None:
         meta = folder / h2o_format.META
