@@ -36,7 +36,7 @@ def render(recipe: Recipe, out: Path, size: tuple[int, int], workers: int) -> No
     A recording appears under its name when all of it is there. One that was broken off goes on where it stopped.
 
     Raises:
-        GenEgoError: see `RecordingFolder` and `render_recording`; a worker that died; an interruption from the keyboard.
+        GenEgoError: see `RecordingFolder` and `render_recording`; a worker that died; the keyboard interrupted.
     """
     folders = [RecordingFolder(out, plan, size) for plan in recipe.recordings]
     missing = [folder for folder in folders if not folder.is_complete()]
