@@ -90,8 +90,8 @@ def _watch(futures: Iterable[Future[None]], counter: Synchronized[int], bar: tqd
 def _start_worker(counter: Synchronized[int]) -> None:
     global _frames_done
     _frames_done = counter
-    # The keyboard interrupts every process of a terminal; a worker has nothing to say about it.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # The keyboard interrupts every process of a terminal; the first one answers, and ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
