@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,18 @@ import pytest
 from scene import ROOT
 
 from genego_ros.data.h2o import H2O
+from genego_ros.data.synthetic.objects import OBJECT_NAMES
+from genego_ros.data.synthetic.recipe import Recipe, sequences
+from genego_ros.data.synthetic.recording import RecordingFolder, render_recording
+from genego_ros.data.synthetic.rig import head_seen
+from genego_ros.data.synthetic.scene import EGO_CAMERA
+from genego_ros.data.synthetic.take import Take
+from genego_ros.errors import GenEgoError
 from genego_ros.geometry import umeyama
 
 SIZE = "240x136"
+PIXELS = (240, 136)
+OPTIONS = ("--sequences", "3", "--frames", "9", "--rate", "3", "--seed", "5")
 
 
 def synth(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -27,9 +39,26 @@ def synth(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three recordings of nine frames: 108 pairs."""
     out = tmp_path_factory.mktemp("rendered")
-    done = synth(out, "--sequences", "3", "--frames", "9", "--rate", "3", "--seed", "5", "--workers", "2")
+    done = synth(out, *OPTIONS, "--workers", "2")
     assert done.returncode == 0, done.stderr
     return out
+
+
+def recipe() -> Recipe:
+    """What OPTIONS ask for."""
+    return sequences(3, 9, 5, rate_hz=3.0)
+
+
+def small() -> Recipe:
+    return sequences(1, 3, 5, cameras=("cam0", EGO_CAMERA))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording of three frames that nothing disturbed."""
+    folder = RecordingFolder(tmp_path_factory.mktemp("whole"), small().recordings[0], (64, 36))
+    render_recording(folder)
+    return folder.path
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +87,7 @@ def test_umeyama_between_the_joints_recovers_the_relative_pose(pairs: H2O) -> No
     for sample in pairs:
         found = umeyama.align(sample.exo[0].keypoints.reshape(-1, 3), sample.ego.keypoints.reshape(-1, 3))
         T = np.linalg.inv(sample.ego.T_world_camera) @ sample.exo[0].T_world_camera
-        assert np.abs(found.T - T).max() < 1e-6
+        assert np.abs(found.matrix - T).max() < 1e-6
 
 
 def test_depth_of_one_camera_is_where_the_other_sees_it(pairs: H2O) -> None:
@@ -84,15 +113,19 @@ def test_depth_of_one_camera_is_where_the_other_sees_it(pairs: H2O) -> None:
     assert np.median(medians) < 0.005
 
 
-def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers(rendered: Path, tmp_path: Path) -> None:
-    done = synth(tmp_path, "--sequences", "3", "--frames", "9", "--rate", "3", "--seed", "5", "--workers", "1")
+def test_the_same_seed_gives_the_same_bytes_whatever_the_workers_and_the_company(
+    rendered: Path, tmp_path: Path
+) -> None:
+    alone = ("--sequences", "1", *OPTIONS[2:])
+    done = synth(tmp_path, *alone, "--workers", "1")
     assert done.returncode == 0, done.stderr
-    assert digests(tmp_path) == digests(rendered)
+    name = recipe().recordings[0].sequence
+    assert digests(tmp_path / name) == digests(rendered / name)
 
 
 def test_a_finished_set_is_left_as_it_is_and_another_one_is_refused(rendered: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in rendered.rglob("*")}
-    again = synth(rendered, "--sequences", "3", "--frames", "9", "--rate", "3", "--seed", "5")
+    again = synth(rendered, *OPTIONS)
     assert again.returncode == 0, again.stderr
     assert {path: path.stat().st_mtime_ns for path in rendered.rglob("*")} == before
     other = synth(rendered, "--sequences", "3", "--frames", "10", "--rate", "3", "--seed", "5")
@@ -100,9 +133,94 @@ def test_a_finished_set_is_left_as_it_is_and_another_one_is_refused(rendered: Pa
     assert "is another recording than the one asked for" in other.stderr
 
 
-def test_meta_says_how_much_of_the_head_is_seen(rendered: Path) -> None:
-    heads = [json.loads(path.read_text())["head"] for path in sorted(rendered.rglob("meta.json"))]
-    assert sorted(heads) == ["absent", "cropped", "visible"]
+def test_heads_are_flagged_as_the_cameras_see_them(rendered: Path) -> None:
+    takes = {plan.sequence: Take(plan, PIXELS) for plan in recipe().recordings}
+    flags = []
+    for name, take in takes.items():
+        flag = json.loads((rendered / name / "meta.json").read_text())["head"]
+        flags.append(flag)
+        for camera in take.scene.cameras:
+            for frame in take.plan.frames if camera.name != EGO_CAMERA else ():
+                moment = take.instant(frame).moment
+                eyes = moment.vertices["eyes"].mean(axis=0)
+                assert head_seen(camera.camera, moment.T_world_camera[camera.name], eyes) == flag
+    assert sorted(flags) == ["absent", "cropped", "visible"]
+
+
+def test_labels_are_what_their_names_say(rendered: Path) -> None:
+    for meta_file in rendered.rglob("meta.json"):
+        meta, folder = json.loads(meta_file.read_text()), meta_file.parent
+        number = int(folder.name)
+        assert meta["object_name"] == OBJECT_NAMES[number]
+        for camera in folder.glob("cam*"):
+            for frame in range(9):
+                words = {
+                    kind: (camera / kind / f"{frame:06d}.txt").read_text().split()
+                    for kind in ("obj_pose", "obj_pose_RT", "verb_label")
+                }
+                assert int(words["obj_pose"][0]) == int(words["obj_pose_RT"][0]) == number
+                points = np.array(words["obj_pose"][1:], float).reshape(21, 3)
+                T = np.array(words["obj_pose_RT"][1:], float).reshape(4, 4)
+                own = (points - T[:3, 3]) @ T[:3, :3]
+                # Centre; corners with every pair of signs; the middles of the edges, where one coordinate is zero.
+                size = own[1:9].max(axis=0)
+                units = own / size
+                assert np.abs(units[0]).max() < 1e-6
+                assert np.abs(np.abs(units[1:9]) - 1).max() < 1e-6
+                assert len({tuple(np.sign(corner)) for corner in units[1:9]}) == 8
+                assert np.abs(np.sort(np.abs(units[9:]), axis=1) - (0, 1, 1)).max() < 1e-6
+                assert len({tuple(row) for row in units[9:].round().astype(int)}) == 12
+                if camera.name == EGO_CAMERA:
+                    verb = int(words["verb_label"][0])
+                    action = int((camera / "action_label" / f"{frame:06d}.txt").read_text())
+                    name = meta["actions"][action]
+                    assert name == (f"{meta['verbs'][verb]} {meta['object_name']}" if verb else "background")
+                    assert (camera / "text" / f"{frame:06d}.txt").read_text().strip()
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_afterwards(whole: Path, tmp_path: Path) -> None:
+    folder = RecordingFolder(tmp_path, small().recordings[0], (64, 36))
+    # Whatever is written there fails as on a full disk.
+    full = folder.begin() / EGO_CAMERA / "depth" / "000001.png.part"
+    full.symlink_to("/dev/full")
+    with pytest.raises(GenEgoError, match=rf"{EGO_CAMERA}/depth/000001.png' cannot .*{os.strerror(errno.ENOSPC)}"):
+        render_recording(folder)
+    assert not folder.path.exists()
+    with pytest.raises(GenEgoError, match="no recording here"):
+        H2O(tmp_path)
+    full.unlink()
+    render_recording(folder)
+    assert digests(folder.path) == digests(whole)
+
+
+def test_a_killed_run_goes_on_where_it_stopped(whole: Path, tmp_path: Path) -> None:
+    options = ("--sequences", "1", "--frames", "3", "--seed", "5", "--cameras", "0,4", "--size", "64x36")
+    command = [sys.executable, "-m", "genego_ros", "synth", str(tmp_path), *options]
+    running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(f".unfinished/*/{EGO_CAMERA}/text/000000.txt")):
+        assert running.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    running.kill()
+    running.wait()
+    # Every worker holds the other end; it closes when the last one has ended.
+    assert running.stderr is not None
+    running.stderr.read()
+    assert not list(tmp_path.glob("subject*"))
+    first = next(tmp_path.glob(f".unfinished/*/{EGO_CAMERA}/rgb/000000.png")).stat().st_mtime_ns
+    plan = small().recordings[0]
+    render_recording(RecordingFolder(tmp_path, plan, (64, 36)))
+    assert digests(tmp_path / plan.sequence) == digests(whole)
+    assert (tmp_path / plan.sequence / EGO_CAMERA / "rgb" / "000000.png").stat().st_mtime_ns == first
+
+
+def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
+    plan = small().recordings[0]
+    (tmp_path / plan.sequence / "photos").mkdir(parents=True)
+    done = synth(tmp_path, "--sequences", "1", "--frames", "3", "--seed", "5", "--cameras", "0,4")
+    assert done.returncode == 1
+    assert f"'{tmp_path / plan.sequence}' is another recording" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

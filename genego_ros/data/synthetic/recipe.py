@@ -149,14 +149,18 @@ def rendered_h2o(name: str, renderer: RendererName | None = None) -> Recipe:
         for index, triple in enumerate(_triples(rng, amounts.train, TRAIN_SUBJECTS, TRAIN_SCENES, objects))
     ]
     lists = {"train": _pairs(train, TRAIN_FRAMES), "actions": _actions(train, amounts)}
+    # A small train list does not hold all that there is to train on.
+    known_subjects = [subject for subject in TRAIN_SUBJECTS if any(plan.subject == subject for plan in train)]
+    known_scenes = [scene for scene in TRAIN_SCENES if any(plan.scene == scene for plan in train)]
+    known_objects = [number for number in objects if any(plan.object_class == number for plan in train)]
     plans = train
     for kind, subjects, scenes, classes in (
-        ("objects", TRAIN_SUBJECTS, TRAIN_SCENES, TEST_OBJECTS),
-        ("scenes", TRAIN_SUBJECTS, TEST_SCENES, objects),
-        ("subjects", TEST_SUBJECTS, TRAIN_SCENES, objects),
+        ("objects", known_subjects, known_scenes, TEST_OBJECTS),
+        ("scenes", known_subjects, TEST_SCENES, known_objects),
+        ("subjects", TEST_SUBJECTS, known_scenes, known_objects),
     ):
         held_out = [
-            _test_plan(index, triple, amounts, renderer)
+            _test_plan(len(plans) + index, triple, index < amounts.test_traced, renderer)
             for index, triple in enumerate(_triples(rng, amounts.test, subjects, scenes, classes))
         ]
         lists[kind] = _pairs(held_out, TEST_FRAMES[::TEST_STRIDE])
@@ -192,10 +196,7 @@ def _train_plan(
     return _plan(index, triple, (*TRAIN_FRAMES[::stride], *ACTION_FRAMES[:: max(stride, 2)]), traced, renderer)
 
 
-def _test_plan(
-    index: int, triple: tuple[int, str, int], amounts: _Amounts, renderer: RendererName | None
-) -> RecordingPlan:
-    traced = index < amounts.test_traced
+def _test_plan(index: int, triple: tuple[int, str, int], traced: bool, renderer: RendererName | None) -> RecordingPlan:
     return _plan(index, triple, tuple(TEST_FRAMES[:: TEST_STRIDE if traced else 1]), traced, renderer)
 
 

@@ -28,7 +28,6 @@ from genego_ros.types import Float64Array, FloatArray
 KINDS = ("rgb", "depth", "cam_pose", "hand_pose", "obj_pose", "obj_pose_RT", "verb_label")
 EGO_KINDS = (*KINDS, "action_label", "text")
 PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-STEPS = ("staging", "posing", "drawing", "sensor", "writing")
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,18 @@ class RecordingFolder:
         return folder
 
     def finish(self) -> None:
-        """Gives the recording its name."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.unfinished.rename(self.path)
+        """Gives the recording its name.
+
+        Raises:
+            GenEgoError: the folder cannot be made or moved.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.unfinished.rename(self.path)
+        except OSError as error:
+            raise GenEgoError(
+                f"'{self.path}' cannot be made ({error.strerror}); mend that and run the same command again"
+            ) from error
 
     def _check(self, folder: Path) -> None:
         meta = folder / h2o_format.META
@@ -98,20 +106,20 @@ class RecordingFolder:
             raise GenEgoError(f"'{folder}' is another recording than the one asked for; choose another folder")
 
 
-def render_recording(folder: RecordingFolder, count: Callable[[], None] = lambda: None) -> dict[str, float]:
+def render_recording(
+    folder: RecordingFolder, count: Callable[[], None] = lambda: None, clock: Clock | None = None
+) -> None:
     """Renders what is missing of a recording, and gives the folder its name when all is there.
 
     Args:
         folder: where it goes.
         count: called after every frame, also after one that was there already.
-
-    Returns:
-        Seconds spent in each of `STEPS`.
+        clock: told how long each step takes: staging, posing, drawing, sensor, writing.
 
     Raises:
         GenEgoError: the renderer is missing or failed, the disk is full or not writable.
     """
-    clock = Clock()
+    clock = clock or Clock()
     plan, path = folder.plan, folder.begin()
     with clock("staging"):
         take = Take(plan, folder.size)
@@ -125,7 +133,6 @@ def render_recording(folder: RecordingFolder, count: Callable[[], None] = lambda
                 render_frame(path, take, frame, renderer, clock)
             count()
     folder.finish()
-    return clock.seconds
 
 
 def render_frame(path: Path, take: Take, frame: int, renderer: Renderer, clock: Clock) -> None:
@@ -232,14 +239,15 @@ def plain(settings: dict[str, Any]) -> Any:
 class Clock:
     """Seconds by step."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def __call__(self, step: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start = self._now()
         yield
-        self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
+        self.seconds[step] = self.seconds.get(step, 0.0) + self._now() - start
 
 
 def make_renderer(name: str, scene: Scene) -> Renderer:

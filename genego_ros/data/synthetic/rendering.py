@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
+import threading
 from collections.abc import Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +23,10 @@ from genego_ros.errors import GenEgoError
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
 
+GO_ON = "run the same command again: it goes on where it stopped"
+LOG_S = 60.0
+"""Seconds between two signs of life in a file that takes the progress bar's place."""
+
 _frames_done: Synchronized[int]
 
 
@@ -29,7 +36,7 @@ def render(recipe: Recipe, out: Path, size: tuple[int, int], workers: int) -> No
     A recording appears under its name when all of it is there. One that was broken off goes on where it stopped.
 
     Raises:
-        GenEgoError: see `RecordingFolder` and `render_recording`; a worker that died.
+        GenEgoError: see `RecordingFolder` and `render_recording`; a worker that died; the keyboard interrupted.
     """
     folders = [RecordingFolder(out, plan, size) for plan in recipe.recordings]
     missing = [folder for folder in folders if not folder.is_complete()]
@@ -40,21 +47,28 @@ def render(recipe: Recipe, out: Path, size: tuple[int, int], workers: int) -> No
 
 
 def _render_all(folders: list[RecordingFolder], workers: int) -> None:
+    workers = min(workers, len(folders))
     # Before the workers start: libraries read them when they are loaded. Software OpenGL takes further threads, numpy's
     # number of all.
     further = max((os.cpu_count() or 1) // workers - 1, 0)
     os.environ.update(LP_NUM_THREADS=str(further), OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
+    frames = sum(len(folder.plan.frames) for folder in folders)
+    interval = 0.5 if sys.stderr.isatty() else LOG_S
     with (
-        ProcessPoolExecutor(min(workers, len(folders)), context, _start_worker, (counter,)) as pool,
-        tqdm(total=sum(len(folder.plan.frames) for folder in folders), unit="frame", smoothing=0.05) as bar,
+        ProcessPoolExecutor(workers, context, _start_worker, (counter,)) as pool,
+        tqdm(total=frames, unit="frame", smoothing=0.05, mininterval=interval, maxinterval=interval) as bar,
     ):
         try:
-            futures = [pool.submit(_render_one, folder) for folder in folders]
-            _watch(futures, counter, bar)
-        except BaseException:
+            _watch([pool.submit(_render_one, folder) for folder in folders], counter, bar)
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
+            # What they are at can go on another time, and nobody wants to wait for it now.
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            if isinstance(error, KeyboardInterrupt):
+                raise GenEgoError(f"interrupted; {GO_ON}") from error
             raise
 
 
@@ -69,14 +83,24 @@ def _watch(futures: Iterable[Future[None]], counter: Synchronized[int], bar: tqd
                 future.result()
             except BrokenProcessPool as error:
                 raise GenEgoError(
-                    "a rendering process died (out of memory?); use fewer --workers. "
-                    "Run the same command again: it goes on where it stopped"
+                    f"a rendering process died (out of memory?); use fewer --workers and {GO_ON}"
                 ) from error
 
 
 def _start_worker(counter: Synchronized[int]) -> None:
     global _frames_done
     _frames_done = counter
+    # The keyboard interrupts every process of a terminal; the first one answers, and ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """So that a worker whose command was killed does not write into the folder of the next one."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _render_one(folder: RecordingFolder) -> None:

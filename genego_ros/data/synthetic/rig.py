@@ -36,9 +36,9 @@ AZIMUTHS = {"cam0": (-55.0, -20.0), "cam1": (-20.0, 20.0), "cam2": (20.0, 55.0),
 """Degrees from +y, where the person looks, towards +x; the fourth camera stands on either side."""
 HEIGHTS = (0.3, 1.0)
 """Metres above the middle of the work."""
-DISTANCES = (0.7, 1.6)
+DISTANCES = (0.6, 1.3)
 """Metres from the middle of the work."""
-FIELDS_OF_VIEW = (50.0, 75.0)
+FIELDS_OF_VIEW = (45.0, 70.0)
 """Degrees across the picture."""
 TRIES = 4096
 SHRINK = (1, 1, 1, 1, 0.85, 0.85, 0.7, 0.7, 0.55, 0.55)
