@@ -128,7 +128,7 @@ def test_a_known_hand_is_at_its_distance_without_a_depth_camera() -> None:
 def test_points_past_the_border_keep_their_slots_with_a_low_score(estimator: HandEstimator) -> None:
     frame = FRAMES[0]
     tips = by_side(estimator.estimate(frame))["right"].keypoints_2d
-    edge = int(np.sort(tips[:, 0])[7])  # seven keypoints go
+    edge = int(np.sort(tips[:, 0])[4])  # four keypoints go
     cut = replace(
         frame,
         rgb=np.ascontiguousarray(frame.rgb[:, edge:]),

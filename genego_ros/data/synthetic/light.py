@@ -40,10 +40,18 @@ def panoramas() -> dict[str, FloatArray]:
     Raises:
         GenEgoError: the file is missing.
     """
-    return {name: radiance.astype(np.float32) for name, radiance in load_file(resource(_FILE)).items()}
+    return {name: _white_sun(radiance.astype(np.float32)) for name, radiance in load_file(resource(_FILE)).items()}
+
+
+def _white_sun(radiance: FloatArray) -> FloatArray:
+    """A photograph of the sun clips its channels one by one and leaves it any colour: here it gets none."""
+    brightness = radiance @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    return np.where(radiance.max(axis=-1, keepdims=True) > SUN, brightness[..., None], radiance)
 
 
 _FILE = "models/environments.safetensors"
+SUN = 20.0
+"""Times the mean luminance; what is brighter is the sun or a lamp."""
 
 
 def directions(height: int = HEIGHT) -> Float64Array:
