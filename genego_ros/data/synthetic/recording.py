@@ -27,7 +27,9 @@ from genego_ros.types import Float64Array, FloatArray
 
 KINDS = ("rgb", "depth", "cam_pose", "hand_pose", "obj_pose", "obj_pose_RT", "verb_label")
 EGO_KINDS = (*KINDS, "action_label", "text")
-PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
+"""Noise does not repeat: without looking for repetitions a picture takes a third less time and space, depth a quarter
+more space."""
 
 
 @dataclass(frozen=True)

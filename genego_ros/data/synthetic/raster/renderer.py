@@ -20,6 +20,8 @@ from genego_ros.types import BoolArray, Camera, Float64Array
 
 LAMPS = 2
 """Lamps of a scene at most; with the environment's brightest spot the shaders' arrays are full."""
+STRIDE = 2
+"""Pixels between the places for which it is found out how open they lie to surroundings and lamps."""
 MIDDLE = (0.0, 0.0, 0.75)
 """Where the fine shadows are in a scene without lamps: on its table."""
 
@@ -108,7 +110,7 @@ class RasterRenderer:
             "eye": take.T_world_camera[:3, 3],
             "world_from_camera": R,
             "pinhole": pinhole,
-            "stride": targets.stride,
+            "stride": STRIDE,
             "lamps": len(self._scene.lights),
             "lamp_size": [lamp.size for lamp in self._scene.lights],
         }
@@ -193,8 +195,7 @@ class _Targets:
     def __post_init__(self) -> None:
         card, size = context(), (self.width, self.height)
         fine = (2 * self.width + 1, 2 * self.height + 1)
-        self.stride = 2 if self.width > 400 else 1
-        coarse = -(-self.width // self.stride), -(-self.height // self.stride)
+        coarse = -(-self.width // STRIDE), -(-self.height // STRIDE)
         self.depth = card.depth_renderbuffer(fine)
         self.seen = card.framebuffer([image(fine, 2, "f4")], self.depth)
         opens = [image(coarse, 4, "f1") for _ in range(2)]
