@@ -67,6 +67,8 @@ def frames() -> list[Frame]:
     """The sample's frames, forth and back, so that the hands move without a jump."""
     colors, depths, cameras = [], [], []
     for message in read_bag(resource("examples/sample")):
+        if not message.topic.startswith("/camera/"):
+            continue  # where things truly are
         if message.type.endswith("CameraInfo"):
             cameras.append(conversions.from_camera_info(deserialize_message(message.data, CameraInfo)))
         elif "depth" in message.topic:

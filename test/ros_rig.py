@@ -133,6 +133,8 @@ def sample_frames(count: int) -> list[tuple[ByteArray, FloatArray, Camera]]:
     """The first pictures of the sample that ships with the package: colour, depth in metres, camera."""
     colors, depths, cameras = [], [], []
     for message in read_bag(resource("examples/sample")):
+        if not message.topic.startswith("/camera/"):
+            continue  # where things truly are
         if message.type.endswith("CameraInfo"):
             cameras.append(conversions.from_camera_info(deserialize_message(message.data, CameraInfo)))
         elif "depth" in message.topic:

@@ -127,14 +127,14 @@ def test_a_hand_at_the_border_keeps_its_weak_keypoints(composed: Rig) -> None:
     rgb, depth, camera = FRAMES[0]
     left = composed.answer("/genego/exo/hands", composed.send(rgb, camera, depth)).hands[0]
     # Move the picture down until its lower edge cuts the left hand in the middle.
-    cut = 479 - round(float(np.median(np.reshape(left.keypoints_2d, (21, 2))[:, 1])))
+    cut = len(rgb) - 1 - round(float(np.median(np.reshape(left.keypoints_2d, (21, 2))[:, 1])))
     shifted = np.roll(rgb, cut, axis=0)
     shifted[:cut] = 90
     for _ in range(3):
         hands = composed.answer("/genego/exo/hands", composed.send(shifted, camera, np.roll(depth, cut, 0))).hands
     (left,) = (hand for hand in hands if hand.side == 0)
     scores = np.asarray(left.keypoint_scores)
-    outside = np.reshape(left.keypoints_2d, (21, 2))[:, 1] > 479.5
+    outside = np.reshape(left.keypoints_2d, (21, 2))[:, 1] > len(rgb) - 0.5
     assert 5 <= outside.sum() <= 16
     assert scores[outside].max() < 0.2 < scores[~outside].min()
     assert np.isfinite(left.keypoints).all()
