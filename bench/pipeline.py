@@ -64,7 +64,7 @@ def run() -> list[Result]:
 
 
 def frames() -> list[Frame]:
-    """The sample's frames, forth and back, so that the hands move without a jump."""
+    """The sample's frames, forth and back, so that the hands move without a jump; with black bars to full VGA."""
     colors, depths, cameras = [], [], []
     for message in read_bag(resource("examples/sample")):
         if not message.topic.startswith("/camera/"):
@@ -76,8 +76,19 @@ def frames() -> list[Frame]:
         else:
             picture = conversions.from_compressed(deserialize_message(message.data, CompressedImage))
             colors.append(np.ascontiguousarray(picture))
-    found = [Frame(rgb, camera, depth) for rgb, depth, camera in zip(colors, depths, cameras, strict=True)]
+    found = [_as_vga(Frame(rgb, camera, depth)) for rgb, depth, camera in zip(colors, depths, cameras, strict=True)]
     return found + found[-2:0:-1]
+
+
+def _as_vga(frame: Frame) -> Frame:
+    bar = (480 - frame.camera.height) // 2
+    rows = ((bar, 480 - frame.camera.height - bar), (0, 0))
+    assert frame.depth is not None
+    return Frame(
+        np.pad(frame.rgb, (*rows, (0, 0))),
+        replace(frame.camera, height=480, cy=frame.camera.cy + bar),
+        np.pad(frame.depth, rows, constant_values=np.nan),
+    )
 
 
 def without_ros(given: list[Frame]) -> tuple[float, float]:
