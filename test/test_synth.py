@@ -230,6 +230,10 @@ def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
         (("--cameras", "0,2"), "cam4"),
         (("--sequences", "0"), "must be at least 1"),
         (("--workers", "0"), "--workers 0"),
+        (("--rate", "0"), "a rate above 0"),
+        (("--rate", "nan"), "a rate above 0"),
+        (("--seed", "-1"), "a seed from 0"),
+        (("--size", "99999x99999"), "32 to 4096"),
         (("--recipe", "mini", "--frames", "3"), "leave them out"),
     ],
 )

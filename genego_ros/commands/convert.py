@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         GenEgoError: no such data set or camera, or the disk is full.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it, too, leaves nothing half-written
+    if not 0 < args.psnr <= 60:
+        raise GenEgoError(f"--psnr {args.psnr:g}: give decibels above 0, at most 60; --raw keeps pictures as they are")
     dataset = _open(args)
     found = recordings(dataset, args.camera)
     failed = 0

@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         GenEgoError: see `evaluate`; an unknown or empty split, no such data set.
     """
     parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
+    if args.seed < 0:
+        raise GenEgoError(f"--seed is {args.seed}: it must be 0 or more")
     if args.limit < 0:
         raise GenEgoError(f"--limit is {args.limit}: it must be 0, which is no limit, or more")
     dataset = open_dataset(args.dataset)

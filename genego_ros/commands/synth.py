@@ -75,6 +75,6 @@ def parse_size(text: str) -> tuple[int, int]:
         GenEgoError: it is no size, or a picture too small to show a hand.
     """
     width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()) or min(int(width), int(height)) < 32:
-        raise GenEgoError(f"--size {text}: give width and height in pixels, at least 32, such as 640x360")
+    if not (width.isdecimal() and height.isdecimal()) or not all(32 <= int(side) <= 4096 for side in (width, height)):
+        raise GenEgoError(f"--size {text}: give width and height in pixels, 32 to 4096, such as 640x360")
     return int(width), int(height)

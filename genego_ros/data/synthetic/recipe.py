@@ -118,6 +118,8 @@ def sequences(
     """
     if count < 1 or frames < 1:
         raise GenEgoError(f"{count} recordings of {frames} frames: both must be at least 1")
+    if not 0 < rate_hz <= 240 or seed < 0:
+        raise GenEgoError(f"{rate_hz:g} frames a second, seed {seed}: give a rate above 0 (at most 240), a seed from 0")
     unknown = [name for name in cameras if name not in CAMERAS]
     if unknown or EGO_CAMERA not in cameras or len(cameras) < 2 or len(set(cameras)) < len(cameras):
         raise GenEgoError(
