@@ -269,10 +269,10 @@ def _list_recording(path: Path, cameras: Sequence[str] | None) -> tuple[_Recordi
 
 
 def _frames(folder: Path) -> NDArray[np.int32]:
-    """Numbers of the pictures in a folder, ascending."""
+    """Numbers of the pictures in a folder, ascending; names of six digits alone are H2O's."""
     with os.scandir(folder) as entries:
         names = [entry.name[:-4] for entry in entries if entry.name.endswith(".png")]
-    return np.sort(np.array([int(name) for name in names if name.isdecimal()], np.int32))
+    return np.sort(np.array([int(name) for name in names if len(name) == 6 and name.isdecimal()], np.int32))
 
 
 def _same_frames(path: Path, camera: str, frames: NDArray[np.int32]) -> None:
