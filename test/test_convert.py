@@ -346,3 +346,15 @@ def test_a_full_disk_ends_the_conversion_and_leaves_no_half_bag(
     assert "subject1_h1_1" not in said
     assert list((tmp_path / "bags").iterdir()) == []
     assert main(command) == 0
+
+
+def test_a_bag_of_other_files_at_the_same_path_is_not_taken_for_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_h2o(tmp_path / "h2o", ["subject1/h1/1"], range(2), ("cam0", "cam4"))
+    command = ["convert", "h2o", str(tmp_path / "h2o"), "--out", str(tmp_path / "bags")]
+    assert main(command) == 0
+    pose = tmp_path / "h2o/subject1/h1/1/cam4/cam_pose/000001.txt"
+    pose.write_text(pose.read_text() + " ")
+    assert main(command) == 1
+    assert "is there from another conversion (files" in capsys.readouterr().err

@@ -359,3 +359,14 @@ def test_estimated_inputs_hide_the_depth_and_ask_for_the_samples_camera() -> Non
 def test_a_limit_is_spread_over_the_split() -> None:
     assert spread(list(range(100)), 5) == [0, 25, 50, 74, 99]
     assert spread(list(range(3)), 5) == [0, 1, 2] == spread(list(range(3)), 0)
+
+
+def test_predictions_of_other_files_at_the_same_path_are_not_used_again(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changing = Path(shutil.copytree(dataset, tmp_path / "changing"))
+    assert run(changing, tmp_path / "out", "--methods", "copy") == 0
+    for path in (changing / RECORDINGS[0]).glob("cam4/rgb/*.png"):
+        cv2.imwrite(str(path), np.zeros_like(cv2.imread(str(path))))
+    assert run(changing, tmp_path / "out", "--methods", "copy") == 1
+    assert f"other files than {RECORDINGS[0]} has now" in capsys.readouterr().err

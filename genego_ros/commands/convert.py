@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from genego_ros.data.bags import BagWriteError
 from genego_ros.data.convert import bag_name, convert, recordings
+from genego_ros.data.fingerprint import fingerprint
 from genego_ros.data.h2o import H2O
 from genego_ros.data.sample import Dataset
 from genego_ros.data.sample_messages import PSNR_DB
@@ -54,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
             try:
                 # A video is decoded frame after frame.
                 in_threads = args.dataset != "taco"
-                new = convert(dataset, indices, path, args.dataset, args.raw, args.psnr, in_threads, bar.update)
+                files = fingerprint(args.source, dataset.ids[indices[0]].sequence)
+                new = convert(dataset, indices, path, args.dataset, args.raw, args.psnr, in_threads, bar.update, files)
                 bar.write(f"{path}: {len(indices)} frames" + ("" if new else ", there already"))
             except BagWriteError:
                 raise  # the next one could not be written either

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from genego_ros.data.datasets import open_dataset
+from genego_ros.data.fingerprint import fingerprint
 from genego_ros.data.sample import Dataset
 from genego_ros.data.sample_ids import SampleIds
 from genego_ros.data.splits import ALL, FILE, Splits
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     ruler = Ruler()
     # Last, when nothing else can be wrong: what is refused leaves no folder behind.
     store = Store(args.out, settings(args.dataset, args.inputs, parameters))
+    sequences = {id.sequence for ids in splits.values() for id in ids}
+    store.check_data({sequence: fingerprint(args.dataset, sequence) for sequence in sorted(sequences)})
     with CaseMaker(args.inputs, parameters) as cases:
         results = evaluate(dataset, splits, methods, ruler, store, cases, args.seed)
     command = "./genego " + shlex.join(sys.argv[1:])

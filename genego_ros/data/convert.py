@@ -63,6 +63,7 @@ def convert(
     psnr_db: float = PSNR_DB,
     in_threads: bool = True,
     written: Callable[[], object] = lambda: None,
+    files: str = "",
 ) -> bool:
     """Writes samples of one recording and camera, in the order of their frames, as the bag `path`.
 
@@ -74,6 +75,7 @@ def convert(
         psnr_db: what jpegs must reach.
         in_threads: read several samples at once; otherwise one after the other, and only encoding has threads.
         written: called after each frame.
+        files: the `fingerprint` of the recording, kept in the bag, by which one of other files is told.
 
     Returns:
         False where that very bag is there already.
@@ -89,6 +91,7 @@ def convert(
         "camera": first.camera,
         "pictures": "raw" if raw else f"jpeg, {psnr_db:g} dB",
         "frames": str(len(indices)),
+        "files": files,
     }
     if _is_there(path, about):
         return False

@@ -13,6 +13,7 @@ import pickle
 import re
 import struct
 import zipfile
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -120,7 +121,7 @@ class _RefusedError(Exception):
 # Records: what a pickle may make -------------------------------------------------------------------
 
 
-class _Record:
+class _Record(ABC):
     """Remembers what it was made of."""
 
     def __init__(self, *args: Any) -> None:
@@ -130,8 +131,9 @@ class _Record:
     def __setstate__(self, state: Any) -> None:
         self.__dict__["state"] = state
 
+    @abstractmethod
     def thaw(self, thaw: _Thaw) -> Any:
-        raise NotImplementedError
+        """The value that the pickle describes."""
 
 
 class _Dtype(_Record):

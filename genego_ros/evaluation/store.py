@@ -1,6 +1,7 @@
 """The folder of an evaluation: what was predicted, so that an interrupted run goes on where it stopped.
 
-    settings.json                            what the predictions were made from and with
+    settings.json                            what the predictions were made with
+    recordings.json                          which files of each recording they were made from
     predictions/METHOD/RECORDING/CAM/N.png   squeezed to the ruler's size; METHOD `truth` is the true picture
     observations/RECORDING/CAM/N.json        what stage 1 said, where a method asked
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,25 @@ class Store:
                 f"'{folder}' holds predictions made with other {' and '.join(differing)} (see {path.name} there): "
                 "choose another --out, or delete that folder to make them anew"
             )
+
+    def check_data(self, fingerprints: Mapping[str, str]) -> None:
+        """Notes from which files of each recording predictions are made.
+
+        Raises:
+            GenEgoError: predictions of one were made from other files.
+        """
+        path = self.folder / "recordings.json"
+        try:
+            noted = json.loads(path.read_text()) if path.exists() else {}
+        except (OSError, ValueError) as error:
+            raise GenEgoError(f"'{path}' cannot be read ({error}); choose another --out") from error
+        for sequence, files in fingerprints.items():
+            if noted.setdefault(sequence, files) != files:
+                raise GenEgoError(
+                    f"'{self.folder}' holds predictions of other files than {sequence} has now: choose another --out, "
+                    "or delete that folder to make them anew"
+                )
+        write_whole(path, json.dumps(noted, indent=1, sort_keys=True).encode() + b"\n")
 
     def path(self, method: str, id: SampleId) -> Path:
         return self.folder / "predictions" / method / id.sequence / id.camera / f"{id.frame:06d}.png"

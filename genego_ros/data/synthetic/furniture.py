@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genego_ros.data.synthetic import color as srgb
 from genego_ros.data.synthetic import prints
 from genego_ros.data.synthetic.scene import Material
 from genego_ros.data.synthetic.solids import (
@@ -31,10 +32,9 @@ from genego_ros.types import Float64Array, FloatArray
 
 
 def linear(color: Color) -> Tint:
-    """Linear RGB, 0 to 1, of an sRGB colour of 0 to 255 (IEC 61966-2-1)."""
-    encoded = np.asarray(color, np.float64) / 255
-    r, g, b = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    return float(r), float(g), float(b)
+    """Linear RGB, 0 to 1, of an sRGB colour of 0 to 255."""
+    r, g, b = srgb.linear(color).tolist()
+    return r, g, b
 
 
 def plain(color: Color, roughness: float = 0.6, metallic: float = 0.0, emission: float = 0.0) -> Material:
@@ -45,8 +45,8 @@ def plain(color: Color, roughness: float = 0.6, metallic: float = 0.0, emission:
 def reflectance(material: Material) -> Float64Array:
     """Mean linear RGB, float64 (3,), of a textured surface."""
     assert material.texture is not None
-    mean = material.texture.reshape(-1, 3).mean(axis=0)
-    return np.asarray(linear((mean[0], mean[1], mean[2])))
+    mean: Float64Array = srgb.linear(material.texture.reshape(-1, 3)).mean(axis=0)
+    return mean
 
 
 @dataclass(frozen=True)

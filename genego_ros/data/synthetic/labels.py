@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
+from genego_ros.data.synthetic import color
 from genego_ros.types import ByteArray
 
 
@@ -21,10 +22,9 @@ class Paint(NamedTuple):
 
     @property
     def linear(self) -> tuple[float, float, float]:
-        """Linear RGB, 0 to 1 (IEC 61966-2-1)."""
-        share = np.array(self.rgb) / 255
-        linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-        return float(linear[0]), float(linear[1]), float(linear[2])
+        """Linear RGB, 0 to 1."""
+        red, green, blue = color.linear(self.rgb).tolist()
+        return red, green, blue
 
 
 PAINTS: Mapping[str, tuple[int, int, int]] = {

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from genego_ros.data.synthetic import color
 from genego_ros.data.synthetic.scene import Material, Mesh
 from genego_ros.types import Array, ByteArray, FloatArray
 
@@ -15,10 +16,8 @@ LARGEST = 1024
 
 
 def linear(picture: ByteArray) -> FloatArray:
-    """Linear light, float32, of sRGB bytes (IEC 61966-2-1)."""
-    values = np.arange(256) / 255.0
-    table = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
-    light: FloatArray = table[picture]
+    """Linear light, float32, of sRGB bytes."""
+    light: FloatArray = color.linear(np.arange(256)).astype(np.float32)[picture]
     return light
 
 
