@@ -25,7 +25,7 @@ BoolArray = NDArray[np.bool_]
 Side = Literal["left", "right"]
 SIDES: tuple[Side, Side] = ("left", "right")
 """In the order in which hands are listed; their indices are the numbers of Hand.msg."""
-CameraSource = Literal["given", "assumed"]
+CameraSource = Literal["given", "estimated", "assumed"]
 KEYPOINTS = 21
 """Keypoints a hand, in OpenPose's and MediaPipe's order: wrist, then thumb, index, middle, ring
 and pinky from base to tip, four each."""
@@ -102,7 +102,8 @@ class Frame:
     """Nanoseconds; the stamp of everything that is made from this frame."""
     frame_id: str = "exo_camera_optical_frame"
     camera_source: CameraSource = "given"
-    """`assumed`: no intrinsics came with the picture and a field of view was assumed."""
+    """`estimated`, `assumed`: no intrinsics came with the picture, and a depth network told the field of view, or one
+    was assumed."""
 
     def __post_init__(self) -> None:
         shape = (self.camera.height, self.camera.width)
@@ -134,6 +135,18 @@ class Hand:
 
 
 @dataclass(frozen=True)
+class EgoHands:
+    """What phi_ego reads off the third-person picture: where the hands are for the person's own eyes."""
+
+    keypoints: FloatArray
+    """float32 (2, 21, 3): left, right, as `SIDES`; metres, ego optical frame; finite also where there is no hand."""
+    scores: FloatArray
+    """float32 (2,): how likely the picture shows that hand, 0 to 1."""
+    deviation: FloatArray
+    """float32 (2,), metres: the error that the estimator expects of a keypoint, root mean square over a coordinate."""
+
+
+@dataclass(frozen=True)
 class Scale:
     """The factor s* that turns D_exo into metres (paper section 2.1)."""
 
@@ -144,7 +157,8 @@ class Scale:
     inliers: int = 0
     """Pixels of the hand region that agree on the ratio."""
     source: str = "none"
-    """`topic` (the depth is metric already), `hands`, `hand_mesh` (the depth is the hands' own) or `none`."""
+    """`topic` (a depth camera is metric already), `model` (so is this depth network), `hands`, `carried` (from hands of
+    earlier frames), `hand_mesh` (the depth is the hands' own) or `none`."""
 
 
 @dataclass(frozen=True)
@@ -178,9 +192,13 @@ class Viewpoint:
     T_ego_exo: Float64Array
     """float64 (4, 4), rigid; maps the exo optical frame to the ego optical frame."""
     source: str
-    """The backend that gave it: `nominal`, `tf`, ..."""
+    """The backend that gave it: `phi_ego`, `head`, `tf`, `nominal`, ..., or `previous` (carried on from before)."""
     residual: float = math.nan
     """Root mean square distance in metres between X P_exo and P_ego; NaN where nothing was fitted."""
+    turn_deviation: float = math.nan
+    """Radians: the standard deviation of the rotation about an axis that the backend expects; NaN unknown."""
+    shift_deviation: float = math.nan
+    """Metres: likewise, of a coordinate of the eyes' place; NaN unknown."""
 
 
 @dataclass(frozen=True)

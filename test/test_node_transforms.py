@@ -261,11 +261,12 @@ def test_a_viewpoint_from_tf_needs_no_hands_and_says_what_is_missing(tree: Trans
     said: list[str] = []
     viewpoint = TfViewpoint(Parameters(), tree, "robot/eye", said.append)
     frame = Frame(np.zeros((480, 640, 3), np.uint8), CAMERA, stamp_ns=3 * SECOND, frame_id="exo")
-    assert viewpoint.locate(frame, ()) is None
+    depth = np.full((480, 640), np.nan, np.float32)
+    assert viewpoint.locate(frame, (), depth) is None
     assert len(said) == 1 and "no way from 'exo' to 'robot/eye'" in said[0]
     tree._on_static(stamped("base", "exo", pose(1)))
     tree._on_moving(stamped("base", "robot/eye", compose(pose(2)[:3, :3], [0, 0, 1]), 3 * SECOND))
-    found = viewpoint.locate(frame, ())
+    found = viewpoint.locate(frame, (), depth)
     assert found is not None and found.source == "tf" and np.isnan(found.residual)
     expected = np.linalg.inv(compose(pose(2)[:3, :3], [0, 0, 1])) @ pose(1)
     np.testing.assert_allclose(found.T_ego_exo, expected, atol=1e-12)

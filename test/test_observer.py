@@ -44,7 +44,7 @@ def seen_at(factors: tuple[float, ...], background: float = 2.0) -> np.ndarray:
 
 def test_hands_move_along_their_rays_to_where_a_depth_camera_saw_them() -> None:
     depth = seen_at((1.3, 0.8))
-    given_depth, scale, moved = calibrate(DepthMap(depth, "topic", True), HANDS, rendered(HANDS))
+    given_depth, scale, moved = calibrate(DepthMap(depth, "topic", "metric"), HANDS, rendered(HANDS))
     assert given_depth is depth and (scale.factor, scale.source) == (1.0, "topic")
     for hand, factor, before in zip(moved, (1.3, 0.8), HANDS, strict=True):
         np.testing.assert_allclose(hand.keypoints, factor * before.keypoints, rtol=1e-4)
@@ -54,14 +54,14 @@ def test_hands_move_along_their_rays_to_where_a_depth_camera_saw_them() -> None:
 
 @pytest.mark.parametrize("factor", [0.4, 2.5])
 def test_a_depth_that_cannot_be_the_hands_is_not_believed(factor: float) -> None:
-    _, _, hands = calibrate(DepthMap(seen_at((factor, 1.1)), "topic", True), HANDS, rendered(HANDS))
+    _, _, hands = calibrate(DepthMap(seen_at((factor, 1.1)), "topic", "metric"), HANDS, rendered(HANDS))
     assert hands[0] is HANDS[0] and hands[0].scale_source == "average"
     assert hands[1].scale_source == "depth"
 
 
 def test_without_depth_on_the_hand_it_stays_where_it_was() -> None:
     depth = np.full((480, 640), np.nan, np.float32)
-    _, scale, hands = calibrate(DepthMap(depth, "topic", True), HANDS, rendered(HANDS))
+    _, scale, hands = calibrate(DepthMap(depth, "topic", "metric"), HANDS, rendered(HANDS))
     assert hands == HANDS and scale.source == "topic"
 
 
@@ -69,7 +69,7 @@ def test_without_depth_on_the_hand_it_stays_where_it_was() -> None:
 @given(st.floats(1e-3, 1e3))
 def test_relative_depth_becomes_metric_by_the_hands(factor: float) -> None:
     relative = seen_at((1.0, 1.0)) / np.float32(factor)
-    metric, scale, hands = calibrate(DepthMap(relative, "model", False), HANDS, rendered(HANDS))
+    metric, scale, hands = calibrate(DepthMap(relative, "model", "relative"), HANDS, rendered(HANDS))
     assert scale.factor == pytest.approx(factor, rel=1e-4) and scale.source == "hands"
     np.testing.assert_allclose(metric, seen_at((1.0, 1.0)), rtol=1e-4)
     assert hands == HANDS
@@ -77,28 +77,26 @@ def test_relative_depth_becomes_metric_by_the_hands(factor: float) -> None:
 
 def test_relative_depth_without_hands_stays_and_says_so() -> None:
     relative = np.full((480, 640), 3.0, np.float32)
-    metric, scale, hands = calibrate(DepthMap(relative, "model", False), (), rendered(()))
+    metric, scale, hands = calibrate(DepthMap(relative, "model", "relative"), (), rendered(()))
     assert (scale.source, scale.factor, scale.inliers) == ("none", 1.0, 0) and np.isnan(scale.spread)
     assert (metric == 3.0).all() and hands == ()
 
 
 def test_the_hands_own_depth_needs_no_scale() -> None:
     drawn = rendered(HANDS)
-    depth, scale, hands = calibrate(DepthMap(drawn.depth, "hands", True), HANDS, drawn)
+    depth, scale, hands = calibrate(None, HANDS, drawn)
     assert depth is drawn.depth and scale.source == "hand_mesh" and hands is HANDS
-    assert calibrate(DepthMap(drawn.depth, "hands", True), (), drawn)[1].source == "none"
+    assert calibrate(None, (), drawn)[1].source == "none"
 
 
-def test_depth_is_the_topics_or_the_hands_own() -> None:
-    drawn = rendered(HANDS).depth
+def test_depth_is_the_topics_where_there_is_one() -> None:
     frame = Frame(np.zeros((480, 640, 3), np.uint8), CAMERA, np.full((480, 640), 2.0, np.float32))
     topic = load_depth_estimator(Parameters())
-    assert topic.estimate(frame, drawn).depth is frame.depth
-    assert topic.estimate(frame, drawn).source == "topic"
-    assert topic.estimate(replace(frame, depth=None), drawn).depth is drawn
-    assert topic.estimate(replace(frame, depth=None), drawn).source == "hands"
-    alone = load_depth_estimator(Parameters.from_mapping({"depth.backend": "hands"}))
-    assert alone.estimate(frame, drawn).depth is drawn
+    given_depth = topic.estimate(frame)
+    assert given_depth is not None and given_depth.values is frame.depth
+    assert (given_depth.source, given_depth.kind) == ("topic", "metric")
+    assert topic.estimate(replace(frame, depth=None)) is None
+    assert load_depth_estimator(Parameters.from_mapping({"depth.backend": "hands"})).estimate(frame) is None
 
 
 # to_ego ----------------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ class ExoObserver:
     def forget(self) -> None:
         """Ends a stream: what comes next is observed as the first frame of another."""
         self._hand_estimator.forget()
+        self._viewpoint_estimator.forget()
         self._descriptions.forget()
 
     def close(self) -> None:
@@ -107,20 +108,23 @@ class ExoObserver:
         clock = StageClock()
         ego = self.parameters.ego
         ego_camera = ego_camera or Camera.from_hfov(ego.width, ego.height, ego.hfov_deg)
+        with clock.measure("depth"):
+            depth_map = self._depth_estimator.estimate(frame)
+        if frame.camera_source == "assumed" and depth_map is not None and depth_map.camera is not None:
+            frame = replace(frame, camera=depth_map.camera, camera_source="estimated")
         with clock.measure("hands"):
             hands = self._hand_estimator.estimate(frame)
         with clock.measure("hand_depth"):
             model = self._hand_model
             meshes = [(model.fit(hand.keypoints, hand.side), model.faces(hand.side)) for hand in hands]
             rendered = hand_depth(meshes, frame.camera)
-        with clock.measure("depth"):
-            depth_map = self._depth_estimator.estimate(frame, rendered.depth)
         with clock.measure("scale"):
             depth, scale, hands = calibrate(depth_map, hands, rendered)
             limits = self.parameters.depth
             depth = np.where((depth >= limits.near) & (depth <= limits.far), depth, np.float32(np.nan))
         with clock.measure("viewpoint"):
-            viewpoint = self._viewpoint_estimator.locate(frame, hands)
+            around = depth if depth_map else np.full_like(depth, np.nan)
+            viewpoint = self._viewpoint_estimator.locate(frame, hands, around)
         with clock.measure("cloud"):
             cloud = unproject(depth, frame.rgb, frame.camera, limits.near, limits.far)
         with clock.measure("projection"):
@@ -142,7 +146,7 @@ class ExoObserver:
             sparse=sparse,
             description=description,
             scale=scale,
-            depth_source=depth_map.source,
+            depth_source=depth_map.source if depth_map else "hands",
             camera_source=frame.camera_source,
             exo_depth=depth,
             exo_cloud=cloud,
@@ -164,9 +168,9 @@ class StageClock:
 
 
 def calibrate(
-    depth_map: DepthMap, hands: tuple[Hand, ...], rendered: HandDepth
+    depth_map: DepthMap | None, hands: tuple[Hand, ...], rendered: HandDepth
 ) -> tuple[FloatArray, Scale, tuple[Hand, ...]]:
-    """Makes depth and hands agree on the metre.
+    """Makes depth and hands agree on the metre; without any depth the hands' own serves.
 
     Relative depth is scaled by the hands (s* of the paper). Metric depth from a camera is the better
     ruler: it stays, and each hand is moved along its rays until it lies where the camera measured it.
@@ -174,22 +178,22 @@ def calibrate(
     Returns:
         D'_exo in metres, s*, and the hands.
     """
-    if depth_map.source == "hands":
-        return depth_map.depth, Scale(1.0, source="hand_mesh" if hands else "none"), hands
-    if depth_map.metric:
+    if depth_map is None:
+        return rendered.depth, Scale(1.0, source="hand_mesh" if hands else "none"), hands
+    if depth_map.kind == "metric":
         regions = [rendered.hand == i for i in range(len(hands))]
-        ratios = [fit_scale(rendered.depth[region], depth_map.depth[region]) for region in regions]
+        ratios = [fit_scale(rendered.depth[region], depth_map.values[region]) for region in regions]
         corrected = tuple(_at_measured_depth(hand, ratio) for hand, ratio in zip(hands, ratios, strict=True))
         compared = [ratio for ratio in ratios if ratio is not None]
         scale = Scale(
             factor=1.0,
             spread=max((ratio.spread for ratio in compared), default=math.nan),
             inliers=sum(ratio.inliers for ratio in compared),
-            source="topic",
+            source="topic" if depth_map.source == "topic" else "model",
         )
-        return depth_map.depth, scale, corrected
-    scale = fit_scale(rendered.depth, depth_map.depth) or Scale(1.0, source="none")
-    return depth_map.depth * np.float32(scale.factor), scale, hands
+        return depth_map.values, scale, corrected
+    scale = fit_scale(rendered.depth, depth_map.values) or Scale(1.0, source="none")
+    return depth_map.values * np.float32(scale.factor), scale, hands
 
 
 def _at_measured_depth(hand: Hand, ratio: Scale | None) -> Hand:

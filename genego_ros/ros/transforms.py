@@ -24,7 +24,7 @@ from genego_ros.geometry.rigid import (
 )
 from genego_ros.parameters import Parameters
 from genego_ros.ros.conversions import from_time, to_header
-from genego_ros.types import Float64Array, Frame, Hand, Viewpoint
+from genego_ros.types import Float64Array, FloatArray, Frame, Hand, Viewpoint
 
 _KEPT = 200
 """Transforms kept a frame: two seconds at 100 Hz."""
@@ -230,10 +230,13 @@ class TfViewpoint:
         self._ego_frame_id = ego_frame_id
         self._warn = warn
 
-    def locate(self, frame: Frame, hands: tuple[Hand, ...]) -> Viewpoint | None:
+    def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         """X at the frame's stamp; needs no hands. None, with a warning, where TF does not know it."""
         try:
             return Viewpoint(self._tree.lookup(self._ego_frame_id, frame.frame_id, frame.stamp_ns), "tf")
         except GenEgoError as error:
             self._warn(str(error))
             return None
+
+    def forget(self) -> None:
+        """Keeps nothing."""

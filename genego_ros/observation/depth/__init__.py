@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from genego_ros.backends import load_backend
 from genego_ros.parameters import Parameters
-from genego_ros.types import FloatArray, Frame
+from genego_ros.types import Camera, FloatArray, Frame
 
 BACKENDS = {
     "topic": "genego_ros.observation.depth.given:TopicDepth",
-    "hands": "genego_ros.observation.depth.given:HandMeshDepth",
+    "hands": "genego_ros.observation.depth.given:NoDepth",
 }
+
+DepthKind = Literal["metric", "relative", "disparity"]
 
 
 @dataclass(frozen=True)
 class DepthMap:
     """What a depth backend knows of a frame."""
 
-    depth: FloatArray
-    """float32 (H, W) along z, NaN invalid."""
+    values: FloatArray
+    """float32 (H, W), along z, NaN invalid; `kind` says of what."""
     source: str
-    """The backend that served, which is not the chosen one when that had nothing to offer."""
-    metric: bool
-    """True: metres. False: metres but for one unknown factor, to be found from the hands."""
+    """The backend that served."""
+    kind: DepthKind
+    """`metric`: metres. `relative`: metres but for an unknown factor. `disparity`: linear in 1 / metres, with unknown
+    factor and shift. What is unknown is found from the hands."""
+    camera: Camera | None = None
+    """K_exo as the backend sees it, for the size of the frame; None where it does not tell."""
 
 
 class DepthEstimator(Protocol):
     parameters: Parameters
 
-    def estimate(self, frame: Frame, hand_depth: FloatArray) -> DepthMap:
-        """D_exo of `frame`; `hand_depth` is D_hand, float32 (H, W), metres, NaN without a hand."""
+    def estimate(self, frame: Frame) -> DepthMap | None:
+        """D_exo of `frame`; None where there is none, so that the hands' own depth has to serve."""
         ...
 
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from genego_ros.observation.depth import DepthMap
 from genego_ros.parameters import Parameters
-from genego_ros.types import FloatArray, Frame
+from genego_ros.types import Frame
 
 
-class HandMeshDepth:
-    """Depth where a hand mesh is, and nowhere else: what can be known without a camera's or a network's help."""
+class NoDepth:
+    """Leaves it to the hands' own meshes: what can be known without a camera's or a network's help."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
 
-    def estimate(self, frame: Frame, hand_depth: FloatArray) -> DepthMap:
-        return DepthMap(hand_depth, "hands", metric=True)
+    def estimate(self, frame: Frame) -> DepthMap | None:
+        return None
 
 
-class TopicDepth(HandMeshDepth):
-    """The depth image that came with the picture; the hands' own depth while none comes."""
+class TopicDepth:
+    """The depth image that came with the picture."""
 
-    def estimate(self, frame: Frame, hand_depth: FloatArray) -> DepthMap:
-        if frame.depth is None:
-            return super().estimate(frame, hand_depth)
-        return DepthMap(frame.depth, "topic", metric=True)
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+
+    def estimate(self, frame: Frame) -> DepthMap | None:
+        return None if frame.depth is None else DepthMap(frame.depth, "topic", "metric")

@@ -7,7 +7,7 @@ from typing import Protocol
 from genego_ros.backends import load_backend
 from genego_ros.errors import GenEgoError
 from genego_ros.parameters import Parameters
-from genego_ros.types import Frame, Hand, Viewpoint
+from genego_ros.types import FloatArray, Frame, Hand, Viewpoint
 
 BACKENDS = {"nominal": "genego_ros.observation.viewpoint.nominal:NominalViewpoint"}
 
@@ -15,8 +15,17 @@ BACKENDS = {"nominal": "genego_ros.observation.viewpoint.nominal:NominalViewpoin
 class ViewpointEstimator(Protocol):
     parameters: Parameters
 
-    def locate(self, frame: Frame, hands: tuple[Hand, ...]) -> Viewpoint | None:
-        """X for `frame`, in which `hands` (P_exo) were found; None where it cannot be told."""
+    def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
+        """X for `frame`; None where it cannot be told.
+
+        Args:
+            hands: P_exo.
+            depth: D'_exo, float32 (H, W), metres, NaN invalid; all NaN where nothing but the hands' own depth is known.
+        """
+        ...
+
+    def forget(self) -> None:
+        """The next frame has nothing to do with the last one."""
         ...
 
 

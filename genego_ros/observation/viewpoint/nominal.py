@@ -38,25 +38,26 @@ class NominalViewpoint:
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
 
-    def locate(self, frame: Frame, hands: tuple[Hand, ...]) -> Viewpoint | None:
+    def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         """None without a hand."""
         if not hands:
             return None
         setting = self.parameters.viewpoint
         elevation = math.radians(setting.elevation_deg)
         middle = np.mean([hand.keypoints[_PALM].mean(axis=0) for hand in hands], axis=0).astype(np.float64)
-        up = self._up(frame, middle)
+        up = self._up(frame.camera, depth, middle)
         forward = _forward(hands, middle, up)
         eyes = middle + setting.distance * (math.sin(elevation) * up - math.cos(elevation) * forward)
         # Looking straight down, `up` no longer says which way round the picture is, `forward` does.
         return Viewpoint(invert(look_at(eyes, middle, up + 0.01 * forward)), "nominal")
 
-    def _up(self, frame: Frame, middle: Float64Array) -> Float64Array:
+    def forget(self) -> None:
+        """Keeps nothing."""
+
+    def _up(self, camera: Camera, depth: FloatArray, middle: Float64Array) -> Float64Array:
         pitch = math.radians(self.parameters.viewpoint.camera_pitch_deg)
         assumed = np.array([0.0, -math.cos(pitch), -math.sin(pitch)])
-        if frame.depth is None:
-            return assumed
-        plane = dominant_plane(_surroundings(frame.depth, frame.camera, middle), _PLANE_TOLERANCE)
+        plane = dominant_plane(_surroundings(depth, camera, middle), _PLANE_TOLERANCE)
         # Walls are planes too; a camera that looks at a table is rarely tilted by more than this.
         if plane is None or plane.share < _PLANE_SHARE or plane.normal @ assumed < math.cos(_PLANE_TILT):
             return assumed
