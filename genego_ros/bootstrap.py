@@ -349,7 +349,7 @@ def requirements(place: Place) -> list[str]:
     import runpy
 
     listed = runpy.run_path(str(place.root / "setup.py"))
-    extras = ("cpu", "synth", "dev", "bags" if place.ros else "ros")
+    extras = ("cpu", "synth", "train", "dev", "bags" if place.ros else "ros")
     return [*listed["CORE"], *(line for extra in extras for line in listed["EXTRAS"][extra])]
 
 

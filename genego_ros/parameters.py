@@ -107,6 +107,10 @@ class ViewpointParameters:
 class DescriptionParameters:
     backend: str = parameter("template", "who writes T_exo", read_only=True)
     text: str = parameter("", "the description itself, for the backend `parameter`")
+    weights: str = parameter("", "folder of the vision-language model, for the backend `qwen_vl`", read_only=True)
+    timeout_s: float = parameter(
+        10.0, "what is not described by then is left out or cut short", unit="s", low=0.1, high=600.0
+    )
     rate_hz: float = parameter(1.0, "how often the scene is described", unit="Hz", low=0.01, high=30.0)
 
 

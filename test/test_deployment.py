@@ -11,7 +11,12 @@ from genego_ros.errors import GenEgoError
 from genego_ros.ros.deployment import ARGUMENTS, complete, describe_nodes, fastdds_profile
 from genego_ros.ros.up import command_line, parse_arguments
 
-INPUTS = {"image": "/camera/image_raw", "camera_info": "/camera/camera_info", "depth": "/camera/depth/image_raw"}
+INPUTS = {
+    "image": "/camera/image_raw",
+    "camera_info": "/camera/camera_info",
+    "depth": "/camera/depth/image_raw",
+    "description_in": "/scene_description",
+}
 
 
 def test_defaults_describe_one_node_with_the_shipped_parameters() -> None:

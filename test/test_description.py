@@ -15,9 +15,10 @@ from genego_ros.observation.description import load_describer
 from genego_ros.observation.description.stream import DescriptionStream
 from genego_ros.observation.description.template import posture
 from genego_ros.parameters import Parameters
-from genego_ros.types import Frame, Hand
+from genego_ros.types import FloatArray, Frame, Hand
 
 BLANK = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
+NOTHING = np.full((CAMERA.height, CAMERA.width), np.nan, np.float32)
 
 
 def pinching(curl: float) -> np.ndarray:
@@ -74,37 +75,42 @@ def test_sentences_say_what_is_measured() -> None:
     frame = Frame(BLANK, CAMERA)
     left = as_hand(rest_hand("left") + np.array([0.0, 0.0, 0.6]), "left")
     right = as_hand(curled_hand(80.0) + left.keypoints[9] - curled_hand(80.0)[9] + [-0.3, 0.0, 0.0], "right")
-    assert describer.describe(frame, ()) == "No hands are visible."
-    assert describer.describe(frame, (left,)) == "The person's left hand is open."
-    assert describer.describe(frame, (left, right)) == (
+    assert describer.describe(frame, (), NOTHING) == "No hands are visible."
+    assert describer.describe(frame, (left,), NOTHING) == "The person's left hand is open."
+    assert describer.describe(frame, (left, right), NOTHING) == (
         "The person's left hand is open. The person's right hand is closed. The hands are 30 cm apart."
     )
     near = as_hand(right.keypoints + np.array([0.2, 0.0, 0.0]), "right")
-    assert describer.describe(frame, (left, near)).endswith("Both hands are close together.")
+    assert describer.describe(frame, (left, near), NOTHING).endswith("Both hands are close together.")
 
 
 def test_a_given_description_is_said_as_it_is_and_may_change() -> None:
     parameters = Parameters.from_mapping({"description.backend": "parameter", "description.text": "cutting bread"})
     describer = load_describer(parameters)
     frame = Frame(BLANK, CAMERA)
-    assert describer.describe(frame, ()) == "cutting bread"
+    assert describer.describe(frame, (), NOTHING) == "cutting bread"
     describer.parameters = parameters.changed({"description.text": "washing up"})
-    assert describer.describe(frame, ()) == "washing up"
+    assert describer.describe(frame, (), NOTHING) == "washing up"
 
 
 # The stream ------------------------------------------------------------------------------------------
 
 
+PAUSE = 0.04
+"""Seconds; at 30 descriptions a second the next one is due."""
+
+
 class ByStamp:
     """Describes a frame by its stamp, as soon as it is let."""
 
-    def __init__(self) -> None:
-        self.parameters = Parameters()
+    def __init__(self, **setting: float) -> None:
+        values = {f"description.{name}": value for name, value in setting.items()}
+        self.parameters = Parameters.from_mapping({"description.rate_hz": 30.0, **values})
         self.let = threading.Event()
         self.let.set()
         self.described: list[int] = []
 
-    def describe(self, frame: Frame, hands: tuple[Hand, ...]) -> str:
+    def describe(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> str:
         assert self.let.wait(5)
         self.described.append(frame.stamp_ns)
         if frame.stamp_ns < 0:
@@ -119,22 +125,22 @@ def frame_at(stamp_ns: int) -> Frame:
 def offered_until(stream: DescriptionStream, stamp_ns: int, wanted: Callable[[str], bool]) -> str:
     end = time.monotonic() + 5
     while time.monotonic() < end:
-        if wanted(text := stream.offer(frame_at(stamp_ns), ())):
+        if wanted(text := stream.offer(frame_at(stamp_ns), (), NOTHING)):
             return text
-        time.sleep(0.002)
+        time.sleep(PAUSE)
     raise AssertionError(f"still '{text}'")
 
 
 def test_the_first_frame_waits_for_its_own_text_and_the_rest_never_wait() -> None:
     describer = ByStamp()
-    stream = DescriptionStream(describer, rate_hz=1000.0)
-    assert stream.offer(frame_at(1), ()) == "frame 1"
+    stream = DescriptionStream(describer)
+    assert stream.offer(frame_at(1), (), NOTHING) == "frame 1"
     assert stream.latest is not None and (stream.latest.stamp_ns, stream.latest.frame_id) == (1, "camera 1")
     describer.let.clear()
-    time.sleep(0.002)
+    time.sleep(PAUSE)
     start = time.monotonic()
     for stamp in range(2, 200):
-        assert stream.offer(frame_at(stamp), ()) == "frame 1"
+        assert stream.offer(frame_at(stamp), (), NOTHING) == "frame 1"
     assert time.monotonic() - start < 1.0
     describer.let.set()
     # What was asked while it was busy is not queued: after frame 2, the next is one from now.
@@ -146,16 +152,18 @@ def test_the_first_frame_waits_for_its_own_text_and_the_rest_never_wait() -> Non
 
 def test_the_rate_bounds_how_often_it_describes_and_may_change() -> None:
     describer = ByStamp()
-    stream = DescriptionStream(describer, rate_hz=0.01)
+    describer.parameters = describer.parameters.changed({"description.rate_hz": 0.01})
+    stream = DescriptionStream(describer)
     for stamp in range(1, 50):
-        assert stream.offer(frame_at(stamp), ()) == "frame 1"
+        assert stream.offer(frame_at(stamp), (), NOTHING) == "frame 1"
     assert describer.described == [1]
     stream.close()
-    quick = DescriptionStream(describer, rate_hz=20.0)
+    describer.parameters = describer.parameters.changed({"description.rate_hz": 20.0})
+    quick = DescriptionStream(describer)
     end = time.monotonic() + 0.4
     describer.described.clear()
     while time.monotonic() < end:
-        quick.offer(frame_at(7), ())
+        quick.offer(frame_at(7), (), NOTHING)
         time.sleep(0.001)
     assert 3 <= len(describer.described) <= 9
     quick.close()
@@ -164,19 +172,19 @@ def test_the_rate_bounds_how_often_it_describes_and_may_change() -> None:
 @pytest.mark.parametrize("first", [True, False])
 def test_a_failure_is_raised_once_and_the_stream_goes_on(first: bool) -> None:
     describer = ByStamp()
-    stream = DescriptionStream(describer, rate_hz=1000.0)
+    stream = DescriptionStream(describer)
     if not first:
-        assert stream.offer(frame_at(1), ()) == "frame 1"
-        time.sleep(0.002)
+        assert stream.offer(frame_at(1), (), NOTHING) == "frame 1"
+        time.sleep(PAUSE)
     failures = 0
     for _ in range(100):
         try:
-            stream.offer(frame_at(-1), ())
+            stream.offer(frame_at(-1), (), NOTHING)
         except ValueError as error:
             assert "cannot describe -1" in str(error)
             failures += 1
             break
-        time.sleep(0.002)
+        time.sleep(PAUSE)
     assert failures == 1
     assert offered_until(stream, 3, lambda text: text == "frame 3") == "frame 3"
     stream.close()
@@ -185,21 +193,33 @@ def test_a_failure_is_raised_once_and_the_stream_goes_on(first: bool) -> None:
 def test_close_waits_for_the_text_that_is_being_written_and_leaves_no_thread() -> None:
     describer = ByStamp()
     before = set(threading.enumerate())
-    stream = DescriptionStream(describer, rate_hz=1000.0)
-    stream.offer(frame_at(1), ())
-    time.sleep(0.002)
+    stream = DescriptionStream(describer)
+    stream.offer(frame_at(1), (), NOTHING)
+    time.sleep(PAUSE)
     describer.let.clear()
-    stream.offer(frame_at(2), ())
+    stream.offer(frame_at(2), (), NOTHING)
     threading.Timer(0.05, describer.let.set).start()
     stream.close()
     assert describer.described == [1, 2]
     assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("description")]
 
 
+def test_a_first_text_that_takes_too_long_comes_later() -> None:
+    describer = ByStamp(timeout_s=0.1)
+    describer.let.clear()
+    stream = DescriptionStream(describer)
+    start = time.monotonic()
+    assert stream.offer(frame_at(1), (), NOTHING) == stream.offer(frame_at(2), (), NOTHING) == ""
+    assert 0.1 <= time.monotonic() - start < 1.0
+    describer.let.set()
+    assert offered_until(stream, 3, bool) == "frame 1"
+    stream.close()
+
+
 def test_a_forgotten_stream_waits_for_its_own_text_again() -> None:
-    describer = ByStamp()
-    stream = DescriptionStream(describer, rate_hz=0.01)
-    assert stream.offer(frame_at(1), ()) == stream.offer(frame_at(2), ()) == "frame 1"
+    describer = ByStamp(rate_hz=0.01)
+    stream = DescriptionStream(describer)
+    assert stream.offer(frame_at(1), (), NOTHING) == stream.offer(frame_at(2), (), NOTHING) == "frame 1"
     stream.forget()
-    assert stream.offer(frame_at(3), ()) == "frame 3"
+    assert stream.offer(frame_at(3), (), NOTHING) == "frame 3"
     stream.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_rig import FRAME_ID, Rig, rig, sample_frames, write_yaml
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -382,3 +384,21 @@ def test_lifecycle_and_run_time_parameters() -> None:
         assert transition(Transition.TRANSITION_ACTIVATE)
         made.until(made.images.get_subscription_count, "a subscription")
         assert made.answer("/genego/ego/observation", made.send(rgb, camera)).valid
+
+
+def test_a_description_may_come_by_a_topic(tmp_path: Path) -> None:
+    text = "description: {backend: topic, rate_hz: 30.0}"
+    with rig(params_file=write_yaml(tmp_path / "p.yaml", text), description_topic="/planner/says") as made:
+        made.listen("/genego/description", SceneDescription)
+        made.until_active()
+        publisher = made.node.create_publisher(String, "/planner/says", 1)
+        made.until(publisher.get_subscription_count, "the node listens")
+        publisher.publish(String(data="opening a jar"))
+        rgb, depth, camera = FRAMES[0]
+
+        def told() -> bool:
+            made.send(rgb, camera, depth)
+            made.spin(0.2)
+            return any(m.text == "opening a jar" and m.source == "topic" for m in made.received["/genego/description"])
+
+        made.until(told, "the text")

@@ -17,7 +17,7 @@ from genego_ros.geometry.hand_model import HandModel
 from genego_ros.geometry.rigid import apply
 from genego_ros.geometry.splatting import splat
 from genego_ros.observation.depth import DepthMap, load_depth_estimator
-from genego_ros.observation.description import load_describer
+from genego_ros.observation.description import Describer, load_describer
 from genego_ros.observation.description.stream import DescriptionStream
 from genego_ros.observation.hands import load_hand_estimator
 from genego_ros.observation.hands.hand_depth import HandDepth, hand_depth
@@ -48,17 +48,23 @@ class ExoObserver:
     Args:
         parameters: see `Parameters`; those that are not read-only may be exchanged later by `update`.
         viewpoint: where X comes from, instead of the backend that `parameters` name.
+        describer: who writes T_exo, likewise.
 
     Raises:
         GenEgoError: a backend or its weights are missing.
     """
 
-    def __init__(self, parameters: Parameters, viewpoint: ViewpointEstimator | None = None) -> None:
+    def __init__(
+        self,
+        parameters: Parameters,
+        viewpoint: ViewpointEstimator | None = None,
+        describer: Describer | None = None,
+    ) -> None:
         self._device = resolve_device(parameters.device)
         self._hand_model = HandModel.load(weights.locate("hand_mesh"))
         self._depth_estimator = load_depth_estimator(parameters)
         self._viewpoint_estimator = viewpoint or load_viewpoint_estimator(parameters)
-        self._descriptions = DescriptionStream(load_describer(parameters), parameters.description.rate_hz)
+        self._descriptions = DescriptionStream(describer or load_describer(parameters))
         # Last, since it holds what must be given back.
         self._hand_estimator = load_hand_estimator(parameters)
         self.update(parameters)
@@ -71,7 +77,6 @@ class ExoObserver:
     def update(self, parameters: Parameters) -> None:
         """Exchanges the parameters that are not read-only, from the next frame on."""
         self.parameters = parameters
-        self._descriptions.rate_hz = parameters.description.rate_hz
         for part in (
             self._hand_estimator,
             self._depth_estimator,
@@ -122,8 +127,8 @@ class ExoObserver:
             depth, scale, hands = calibrate(depth_map, hands, rendered)
             limits = self.parameters.depth
             depth = np.where((depth >= limits.near) & (depth <= limits.far), depth, np.float32(np.nan))
+        around = depth if depth_map else np.full_like(depth, np.nan)
         with clock.measure("viewpoint"):
-            around = depth if depth_map else np.full_like(depth, np.nan)
             viewpoint = self._viewpoint_estimator.locate(frame, hands, around)
         with clock.measure("cloud"):
             cloud = unproject(depth, frame.rgb, frame.camera, limits.near, limits.far)
@@ -134,7 +139,7 @@ class ExoObserver:
                 else splat(cloud, viewpoint.T_ego_exo, ego_camera, self._device)
             )
         with clock.measure("description"):
-            description = self._descriptions.offer(frame, hands)
+            description = self._descriptions.offer(frame, hands, around)
         return ExoObservation(
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,

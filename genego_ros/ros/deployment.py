@@ -46,6 +46,7 @@ ARGUMENTS = (
     Argument("image_topic", "/camera/image_raw", "third-person camera: Image, or CompressedImage"),
     Argument("camera_info_topic", "/camera/camera_info", "its intrinsics"),
     Argument("depth_topic", "/camera/depth/image_raw", "depth registered to it, if there is any"),
+    Argument("description_topic", "/scene_description", "std_msgs/String, for the description backend `topic`"),
     Argument("params_file", "", "YAML with parameters; empty: config/genego.yaml of this package"),
     Argument("composed", "true", "both stages in one process; false: one process a stage", _BOOLEAN),
     Argument("use_sim_time", "false", "follow /clock, as when a recording is replayed with it", _BOOLEAN),
@@ -122,6 +123,7 @@ def describe_nodes(arguments: Mapping[str, str]) -> list[NodeDescription]:
                 "image": arguments["image_topic"],
                 "camera_info": arguments["camera_info_topic"],
                 "depth": arguments["depth_topic"],
+                "description_in": arguments["description_topic"],
             }
             if executable != "ego_reconstruction_node"
             else {},

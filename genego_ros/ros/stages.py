@@ -21,6 +21,7 @@ from genego_ros.msg import HandArray, SceneDescription
 from genego_ros.observation.observer import ExoObserver
 from genego_ros.parameters import Parameters
 from genego_ros.ros import conversions, observation_message
+from genego_ros.ros.description_topic import TopicDescription
 from genego_ros.ros.markers import hand_markers
 from genego_ros.ros.pipeline_node import PipelineNode
 from genego_ros.ros.transforms import TfViewpoint, ego_transform, to_pose, transform_tree
@@ -53,11 +54,12 @@ class ExoStage:
         self._tf_given = parameters.viewpoint.backend == "tf"
         self._tree = transform_tree(node) if self._tf_given else None
         viewpoint = TfViewpoint(parameters, self._tree, node.ego_frame_id, node.warn) if self._tree else None
+        listens = parameters.description.backend == "topic"
+        self._listener = TopicDescription(parameters, node) if listens else None
         try:
-            self._observer = ExoObserver(parameters, viewpoint)
+            self._observer = ExoObserver(parameters, viewpoint, self._listener)
         except Exception:
-            if self._tree:
-                self._tree.close()
+            self._close_inputs()
             raise
         self._described_at = -1
         kinds: dict[str, type] = {
@@ -104,8 +106,12 @@ class ExoStage:
     def close(self) -> None:
         self._outputs.close()
         self._observer.close()
-        if self._tree:
-            self._tree.close()
+        self._close_inputs()
+
+    def _close_inputs(self) -> None:
+        for source in (self._tree, self._listener):
+            if source:
+                source.close()
 
     def _publish_description(self) -> None:
         newest = self._observer.descriptions.latest

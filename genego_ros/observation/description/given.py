@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genego_ros.parameters import Parameters
-from genego_ros.types import Frame, Hand
+from genego_ros.types import FloatArray, Frame, Hand
 
 
 class ParameterDescription:
@@ -12,5 +12,5 @@ class ParameterDescription:
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
 
-    def describe(self, frame: Frame, hands: tuple[Hand, ...]) -> str:
+    def describe(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> str:
         return self.parameters.description.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from genego_ros.geometry.skeleton import FINGERS
+from genego_ros.observation.description.held import Thing, touched
 from genego_ros.parameters import Parameters
 from genego_ros.types import FloatArray, Frame, Hand
 
@@ -19,21 +20,31 @@ _NEAR = 0.12
 
 
 class TemplateDescription:
-    """Says which hands are seen, what they do and how they stand to each other; nothing that is not measured."""
+    """Says which hands are seen, what they do and touch and how far apart they are; nothing that is not measured."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
 
-    def describe(self, frame: Frame, hands: tuple[Hand, ...]) -> str:
+    def describe(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> str:
         if not hands:
             return "No hands are visible."
-        sentences = [f"The person's {hand.side} hand is {posture(hand.keypoints)}." for hand in hands]
+        things = touched(frame, depth, hands)
+        sentences = [
+            f"The person's {hand.side} hand is {posture(hand.keypoints)}{_touching(thing)}."
+            for hand, thing in zip(hands, things, strict=True)
+        ]
         if len(hands) == 2:
             gap = float(np.linalg.norm(hands[0].keypoints[9] - hands[1].keypoints[9]))
             sentences.append(
                 "Both hands are close together." if gap < _NEAR else f"The hands are {100 * gap:.0f} cm apart."
             )
+            if things[0] and things[1] and (things[0].pixels & things[1].pixels).any():
+                sentences.append("They touch the same thing.")
         return " ".join(sentences)
+
+
+def _touching(thing: Thing | None) -> str:
+    return f" and touches something {thing.color}, about {100 * thing.length:.0f} cm long" if thing else ""
 
 
 def posture(keypoints: FloatArray) -> str:
