@@ -88,10 +88,13 @@ def test_taco_is_shown_without_depth_of_its_exo_cameras(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("absent", "absent: no such file or folder; give a bag, a folder of recordings, or a sample"),
+        ("absent", "absent: no such file or folder; give a bag (a folder, a .mcap or a .db3 file), a folder of"),
         (f"{NAMES[0]}/cam2/000003", "000003.png: no such frame in this recording"),
         (f"{NAMES[0]}/cam9/000008", "cam9: no such third-person camera"),
-        (f"{NAMES[0]}/cam2/rgb/000008.png", "no such"),
+        (f"{NAMES[0]}/cam2/rgb/000008.png", "000008.png: a file of a kind that is not shown; give a bag"),
+        (f"{NAMES[0]}/meta.json", "meta.json: a file of a kind that is not shown; give a bag"),
+        ("/dev/null", "/dev/null: a file of a kind that is not shown; give a bag"),
+        ("/dev", "genego: /dev"),  # nothing lies three folders above it
         (f"{NAMES[0]}/cam2/rgb", "no recording here"),
     ],
 )

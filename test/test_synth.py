@@ -16,11 +16,11 @@ import pytest
 from scene import ROOT
 
 from genego_ros.data.h2o import H2O
+from genego_ros.data.h2o_format import EGO_CAMERA
 from genego_ros.data.synthetic.objects import OBJECT_NAMES
 from genego_ros.data.synthetic.recipe import Recipe, sequences
 from genego_ros.data.synthetic.recording import RecordingFolder, render_recording
 from genego_ros.data.synthetic.rig import head_seen
-from genego_ros.data.synthetic.scene import EGO_CAMERA
 from genego_ros.data.synthetic.take import Take
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import umeyama

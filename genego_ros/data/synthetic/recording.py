@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genego_ros.data import h2o_format
+from genego_ros.data.h2o_format import EGO_CAMERA
 from genego_ros.data.synthetic.objects import OBJECT_NAMES
 from genego_ros.data.synthetic.raster import RasterRenderer
 from genego_ros.data.synthetic.recipe import RecordingPlan
-from genego_ros.data.synthetic.scene import EGO_CAMERA, RecordingCamera, Renderer, Scene
+from genego_ros.data.synthetic.scene import RecordingCamera, Renderer, Scene
 from genego_ros.data.synthetic.sensor import expose
 from genego_ros.data.synthetic.take import Instant, Take, stream
 from genego_ros.errors import GenEgoError

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from genego_ros.data.h2o_format import EGO_CAMERA
 from genego_ros.data.synthetic import action
 from genego_ros.data.synthetic.body import Body, Person, Posed, Posture
 from genego_ros.data.synthetic.clutter import Disc, clutter
@@ -17,7 +18,7 @@ from genego_ros.data.synthetic.objects import make_object
 from genego_ros.data.synthetic.recipe import RecordingPlan, RendererName
 from genego_ros.data.synthetic.rig import ego_mount, make_rig
 from genego_ros.data.synthetic.room import Room, chair_meshes, make_room
-from genego_ros.data.synthetic.scene import EGO_CAMERA, Moment, RecordingCamera, Scene
+from genego_ros.data.synthetic.scene import Moment, RecordingCamera, Scene
 from genego_ros.data.synthetic.sensor import random_sensor
 from genego_ros.errors import GenEgoError
 from genego_ros.types import Float64Array
