@@ -86,6 +86,11 @@ class Take:
                 failure = error
         raise GenEgoError(f"recording {name} cannot be staged: {failure}")
 
+    @property
+    def motion_fault(self) -> float:
+        """Metres by which the motion could not be made without fault; see `action.Action.fault`."""
+        return self._action.fault
+
     def instant(self, frame: int) -> Instant:
         """Where everything is at a frame of the motion; the same object again for a frame just asked for, by which
         renderers know what they have drawn."""
