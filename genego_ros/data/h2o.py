@@ -85,7 +85,7 @@ class H2O(ListedDataset):
         self._recordings: dict[str, _Recording] = {}
         self._cameras: dict[tuple[str, str], Camera] = {}
         runs = []
-        for name in _recordings_in(self.root) if recordings is None else recordings:
+        for name in recordings_in(self.root) if recordings is None else recordings:
             self._recordings[name], exo = _list_recording(self.root / name, cameras, ego_depth)
             runs += [Run(name, camera, self._recordings[name].frames) for camera in exo]
         super().__init__(
@@ -208,7 +208,12 @@ class H2O(ListedDataset):
         return _read(path), path
 
 
-def _recordings_in(root: Path) -> list[str]:
+def recordings_in(root: Path) -> list[str]:
+    """Names of the recordings in a data set's folder: folders three levels down that hold one of H2O's cameras.
+
+    Raises:
+        GenEgoError: a folder cannot be read.
+    """
     names = [""]
     for _ in range(3):
         names = [f"{name}{folder}/" for name in names for folder in _folders(root / name)]
