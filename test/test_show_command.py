@@ -141,6 +141,16 @@ def test_splits_are_written_once_and_then_checked(rendered: Path, capsys: pytest
     path.unlink()
 
 
+def test_recordings_that_are_too_few_to_split_are_told_what_helps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_h2o(tmp_path, NAMES[:1], range(2), ("cam0", "cam4"), (64, 36), rendered=True)
+    assert main(["splits", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path}: split 'train' has no samples; put more or longer recordings into the folder, or make" in said
+    assert not (tmp_path / "splits.json").exists()
+
+
 def test_taco_s_official_lists_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_taco(tmp_path, [f"{TRIPLET}/20231105_019", "(hit, hammer, toy)/20231102_070"], frames=2, size=(64, 36))
     assert main(["splits", str(tmp_path), "--rules", "h2o"]) == 1

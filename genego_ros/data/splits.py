@@ -59,7 +59,7 @@ class Splits:
             if not len(ids):
                 raise GenEgoError(
                     f"split '{name}' has no samples; put more or longer recordings into the folder, or make splits by "
-                    "other rules: genego splits DIR --rules h2o (or taco, rendered)"
+                    "other rules: genego splits DIR --rules h2o (or taco, or rendered)"
                 )
             if name != TRAIN and not name.startswith(f"{TRAIN}-"):
                 self._check_apart(name)
