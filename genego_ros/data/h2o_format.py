@@ -189,9 +189,7 @@ def parse_meta(text: str, source: Path | str) -> Meta:
         raise GenEgoError(f"{source}: cannot be read ({error}); copy it again") from error
     if not isinstance(found, dict):
         raise GenEgoError(f"{source}: cannot be read (no JSON object, {{...}}); copy it again")
-    rate_hz, object_name, head = (
-        found.pop(*known) for known in (("rate_hz", RATE_HZ), ("object_name", ""), ("head", ""))
-    )
+    rate_hz, object_name, head = found.pop("rate_hz", RATE_HZ), found.pop("object_name", ""), found.pop("head", "")
     verbs, actions = found.pop("verbs", [*VERBS]), found.pop("actions", [*ACTIONS])
     slowest, fastest = RATES_HZ
     if isinstance(rate_hz, bool) or not isinstance(rate_hz, (int, float)) or not slowest <= rate_hz <= fastest:
