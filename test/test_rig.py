@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from genego_ros.data.h2o_format import CAMERAS
 from genego_ros.data.synthetic.rig import H2O_HEAD_CAMERA, Head, Rig, ego_mount, head_seen, make_rig
-from genego_ros.data.synthetic.scene import CAMERAS, Sensor
+from genego_ros.data.synthetic.scene import Sensor
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
 from genego_ros.types import Camera, Float64Array

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
+from genego_ros.data.h2o_format import CAMERAS
 from genego_ros.data.synthetic import light
 from genego_ros.data.synthetic.clutter import THINGS, clutter, overlap
 from genego_ros.data.synthetic.rig import make_rig
 from genego_ros.data.synthetic.room import Room, chair_meshes, make_room
-from genego_ros.data.synthetic.scene import CAMERAS, Mesh, Sensor
+from genego_ros.data.synthetic.scene import Mesh, Sensor
 from genego_ros.types import Float64Array
 
 MODELS = Path(__file__).parents[1] / "models"

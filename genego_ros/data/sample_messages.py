@@ -25,8 +25,8 @@ from genego_ros.data.bag_topics import (
     WORLD,
 )
 from genego_ros.data.message_definitions import MessageDefinitions
+from genego_ros.data.plausible import check_pose
 from genego_ros.data.sample import Sample, View
-from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
 from genego_ros.geometry.camera import project
 from genego_ros.types import KEYPOINTS, SIDES, Array, ByteArray, Camera, Float64Array, FloatArray
@@ -39,7 +39,6 @@ _JPEG = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 # Of zlib's strategies the one that makes depth both smallest and fastest; lossless as all of them.
 _PNG = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 _ENDLESS = QosTime(9223372036, 854775807)
-_RIGID_TOLERANCE = 1e-3
 """How far R^T R of a pose may be from the identity."""
 
 Messages = list[tuple[str, bytes]]
@@ -108,7 +107,7 @@ class SampleMessages:
         if sample.T_world_object is not None:
             moving[OBJECT] = sample.T_world_object
         for frame, T in {EXO: exo.T_world_camera, **moving}.items():
-            _check_pose(T, f"{sample.id}: the pose of '{frame}'")
+            check_pose(T, sample.id, f"pose of '{frame}'")
         in_exo, in_ego = self._header_of(stamp_ns, EXO), self._header_of(stamp_ns, EGO)
         contents = [
             ("/tf", self._tf(moving, stamp_ns)),
@@ -183,14 +182,6 @@ def _qos(latched: bool) -> Qos:
     durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
     ends = (_ENDLESS, _ENDLESS, QosLiveliness.AUTOMATIC, _ENDLESS)
     return Qos(QosHistory.KEEP_LAST, 1 if latched else 10, QosReliability.RELIABLE, durability, *ends, False)
-
-
-def _check_pose(T: Float64Array, what: str) -> None:
-    if not np.isfinite(T).all():
-        raise GenEgoError(f"{what} is NaN or infinite: {T.tolist()}; copy its file again, or take the frame out")
-    rotation = T[:3, :3]
-    if np.abs(rotation.T @ rotation - np.eye(3)).max() > _RIGID_TOLERANCE or np.linalg.det(rotation) < 0:
-        raise GenEgoError(f"{what} is no rotation and translation: {T.tolist()}; copy its file again")
 
 
 def _millimetres(depth: FloatArray) -> Array:

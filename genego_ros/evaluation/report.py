@@ -23,7 +23,8 @@ _ROWS = 8
 _LEGEND = f"""Pictures are squeezed to {SIZE} x {SIZE}, never cropped. In brackets: 95% intervals by bootstrap over
 recordings. fd_effnet, kd_effnet and pd_effnet are the Frechet, kernel and perceptual distances over EfficientNet-Lite0
 features. Distances between sets (fd_effnet, FID) shrink as the number of samples grows:
-compare them within a split only. Best in bold."""
+compare them within a split only. kd_effnet is an unbiased estimate of a square: it, and more so the low end of its
+interval, may be negative where two sets are hardly to be told apart; read that as no difference. Best in bold."""
 
 
 def write_report(results: Results, dataset: Dataset, store: Store, command: str) -> str:

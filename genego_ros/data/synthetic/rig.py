@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
-from genego_ros.data.synthetic.scene import CAMERAS, EGO_CAMERA, RecordingCamera, Sensor
+from genego_ros.data.h2o_format import CAMERAS, EGO_CAMERA
+from genego_ros.data.synthetic.scene import RecordingCamera, Sensor
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
 from genego_ros.types import BoolArray, Camera, Float64Array

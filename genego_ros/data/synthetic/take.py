@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from genego_ros.data.h2o_format import EGO_CAMERA
 from genego_ros.data.synthetic import action
 from genego_ros.data.synthetic.body import Body, Person, Posed, Posture
 from genego_ros.data.synthetic.clutter import Disc, clutter
@@ -17,7 +18,7 @@ from genego_ros.data.synthetic.objects import make_object
 from genego_ros.data.synthetic.recipe import RecordingPlan, RendererName
 from genego_ros.data.synthetic.rig import ego_mount, make_rig
 from genego_ros.data.synthetic.room import Room, chair_meshes, make_room
-from genego_ros.data.synthetic.scene import EGO_CAMERA, Moment, RecordingCamera, Scene
+from genego_ros.data.synthetic.scene import Moment, RecordingCamera, Scene
 from genego_ros.data.synthetic.sensor import random_sensor
 from genego_ros.errors import GenEgoError
 from genego_ros.types import Float64Array
@@ -84,6 +85,11 @@ class Take:
                 # What is done there hides from every camera; something else is done instead.
                 failure = error
         raise GenEgoError(f"recording {name} cannot be staged: {failure}")
+
+    @property
+    def motion_fault(self) -> float:
+        """Metres by which the motion could not be made without fault; see `action.Action.fault`."""
+        return self._action.fault
 
     def instant(self, frame: int) -> Instant:
         """Where everything is at a frame of the motion; the same object again for a frame just asked for, by which
