@@ -42,6 +42,8 @@ DISTANCES = (0.6, 1.3)
 FIELDS_OF_VIEW = (45.0, 70.0)
 """Degrees across the picture."""
 TRIES = 4096
+CHOICES = 3
+"""Places of which a camera takes the nearest to the work: who records hands does not stand far away without need."""
 SHRINK = (1, 1, 1, 1, 0.85, 0.85, 0.7, 0.7, 0.55, 0.55)
 """What is left of the two radii, draw for draw, where a head bent over the work leaves no room to miss it."""
 
@@ -158,7 +160,8 @@ def _standing_camera(
         sees_work = (_distances(camera, poses, work[None]) >= share * radius).all(axis=(1, 2))
         good = sees_work & _holds(_distances(camera, poses, heads), head)
         if good.any():
-            return camera, poses[np.argmax(good)]
+            choices = poses[np.flatnonzero(good)[:CHOICES]]
+            return camera, choices[np.argmin(np.linalg.norm(choices[:, :3, 3] - work, axis=1))]
     raise GenEgoError(
         f"no camera sees the work at {np.round(work, 2).tolist()} with the head {head} at "
         f"{np.round(heads.mean(axis=0), 2).tolist()} m: ask for another view of the head or move the work"
