@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heads import head_seen
 from scene import ROOT
 
 from genego_ros.atomic import GROWING
@@ -20,7 +21,6 @@ from genego_ros.data.h2o import H2O
 from genego_ros.data.synthetic.objects import OBJECT_NAMES
 from genego_ros.data.synthetic.recipe import Recipe, sequences
 from genego_ros.data.synthetic.recording import RecordingFolder, render_recording
-from genego_ros.data.synthetic.rig import head_seen
 from genego_ros.data.synthetic.scene import EGO_CAMERA
 from genego_ros.data.synthetic.take import Take
 from genego_ros.errors import GenEgoError
