@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heads import head_seen
 from mock_datasets import write_h2o
 from scene import ROOT
 
+from genego_ros.atomic import GROWING
 from genego_ros.data.h2o import H2O
 from genego_ros.data.h2o_format import EGO_CAMERA, Meta, format_meta
 from genego_ros.data.synthetic import rendering
@@ -24,7 +26,6 @@ from genego_ros.data.synthetic.objects import OBJECT_NAMES
 from genego_ros.data.synthetic.recipe import Recipe, RecordingPlan, rendered_h2o, sequences
 from genego_ros.data.synthetic.recording import RecordingFolder, render_recording
 from genego_ros.data.synthetic.rendering import render
-from genego_ros.data.synthetic.rig import head_seen
 from genego_ros.data.synthetic.take import Take
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import umeyama
@@ -252,14 +253,15 @@ def test_labels_are_what_their_names_say(rendered: Path) -> None:
 def test_a_full_disk_is_named_and_the_run_goes_on_afterwards(whole: Path, tmp_path: Path) -> None:
     folder = RecordingFolder(tmp_path, small().recordings[0], (64, 36))
     # Whatever is written there fails as on a full disk.
-    full = folder.begin() / EGO_CAMERA / "depth" / "000001.png.part"
+    full = folder.begin() / EGO_CAMERA / "depth" / f".000001.png.{os.getpid()}{GROWING}"
     full.symlink_to("/dev/full")
     with pytest.raises(GenEgoError, match=rf"{EGO_CAMERA}/depth/000001.png' cannot .*{os.strerror(errno.ENOSPC)}"):
         render_recording(folder)
     assert not folder.path.exists()
     with pytest.raises(GenEgoError, match="no recording here"):
         H2O(tmp_path)
-    full.unlink()
+    # A run that was killed leaves this one.
+    (full.parent / f".000000.png.1{GROWING}").write_bytes(b"half")
     render_recording(folder)
     assert digests(folder.path) == digests(whole)
 

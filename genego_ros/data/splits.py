@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genego_ros.atomic import write_whole
 from genego_ros.data.sample_ids import LAST_FRAME, Run, SampleIds
 from genego_ros.errors import GenEgoError
 
@@ -124,10 +125,8 @@ class Splits:
         path = Path(path)
         lists = {name: _listed(ids) for name, ids in self.lists.items()}
         text = json.dumps({"version": VERSION, "dataset": self.dataset, "lists": lists}, indent=1) + "\n"
-        partial = path.with_name(f"{path.name}.partial")
         try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
+            write_whole(path, text.encode())
         except OSError as error:
             raise GenEgoError(
                 f"{path}: cannot be written ({error.strerror}); choose a folder that is writable"

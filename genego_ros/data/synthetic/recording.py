@@ -12,9 +12,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from genego_ros.atomic import GROWING, write_whole
 from genego_ros.data import h2o_format
+from genego_ros.data.encoding import millimetres, png
 from genego_ros.data.h2o_format import EGO_CAMERA, META, read_meta
 from genego_ros.data.synthetic.objects import OBJECT_NAMES
 from genego_ros.data.synthetic.raster import RasterRenderer
@@ -24,7 +25,7 @@ from genego_ros.data.synthetic.sensor import expose
 from genego_ros.data.synthetic.take import Instant, Take, stream
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
-from genego_ros.types import Float64Array, FloatArray
+from genego_ros.types import Float64Array
 
 UNFINISHED = ".unfinished"
 OWN = ("subject", "scene", "object_class", "head")
@@ -95,6 +96,8 @@ class RecordingFolder:
             GenEgoError: the folder cannot be made or moved.
         """
         try:
+            for left in self.unfinished.rglob(f"*{GROWING}"):  # by a run that was killed
+                left.unlink()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.unfinished.rename(self.path)
         except OSError as error:
@@ -175,8 +178,8 @@ def render_frame(path: Path, take: Take, frame: int, renderer: Renderer, clock: 
         with clock("sensor"):
             rgb = expose(shot, camera.sensor, stream(take.plan, take.plan.sequence, camera.name, frame))
         with clock("writing"):
-            save(path / camera.name / "rgb" / f"{frame:06d}.png", png(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)))
-            save(path / camera.name / "depth" / f"{frame:06d}.png", png(millimetres(shot.depth)))
+            save(path / camera.name / "rgb" / f"{frame:06d}.png", png(rgb, PNG_OPTIONS))
+            save(path / camera.name / "depth" / f"{frame:06d}.png", png(millimetres(shot.depth), PNG_OPTIONS))
     with clock("writing"):
         for camera in take.scene.cameras:
             for kind, text in labels(take, instant, camera).items():
@@ -234,26 +237,14 @@ def box_points(size: Float64Array) -> Float64Array:
     return np.vstack([np.zeros((1, 3)), units, edges]) * size
 
 
-def millimetres(depth: FloatArray) -> NDArray[np.uint16]:
-    """uint16 (H, W), 0 where nothing is, of float32 metres."""
-    return np.nan_to_num(np.clip(np.round(depth * 1000.0), 0, np.iinfo(np.uint16).max)).astype(np.uint16)
-
-
-def png(picture: NDArray[Any]) -> bytes:
-    """The file's content; pictures in OpenCV's order of colours."""
-    return bytes(cv2.imencode(".png", picture, PNG_OPTIONS)[1])
-
-
 def save(path: Path, content: bytes) -> None:
     """Writes a file that is either whole or not there.
 
     Raises:
         GenEgoError: it cannot be written: the disk is full, the folder read-only.
     """
-    growing = path.with_name(path.name + ".part")
     try:
-        growing.write_bytes(content)
-        growing.replace(path)
+        write_whole(path, content)
     except OSError as error:
         raise GenEgoError(
             f"'{path}' cannot be written ({error.strerror}); mend that and run the same command again: it goes on there"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -107,17 +107,6 @@ def ego_mount(rng: np.random.Generator) -> Float64Array:
     pitch, yaw, roll = rng.uniform(5, 25), rng.normal(0, 2.5), rng.normal(0, 2.5)
     # The optical frame's y points down, so looking down turns it by a negative angle about x.
     return rigid.compose(Rotation.from_euler("YXZ", [yaw, -pitch, roll], degrees=True).as_matrix(), offset)
-
-
-def head_seen(camera: Camera, T_world_camera: Float64Array, eyes: ArrayLike) -> Head | None:
-    """How much of the head a camera sees at all of `eyes` ((3,) or (N, 3), metres, world); None where it varies.
-
-    "cropped" is certain: the border of the picture cuts the sphere. A head that hardly touches the border from
-    either side is none of the three.
-    """
-    inside = _distances(camera, T_world_camera[None], np.atleast_2d(np.asarray(eyes, np.float64)))
-    held: list[Head] = [kind for kind in get_args(Head) if _holds(inside, kind)[0]]
-    return held[0] if held else None
 
 
 def _holds(inside: Float64Array, head: Head) -> BoolArray:
