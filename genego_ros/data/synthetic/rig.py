@@ -44,7 +44,7 @@ FIELDS_OF_VIEW = (45.0, 70.0)
 TRIES = 4096
 CHOICES = 3
 """Places of which a camera takes the nearest to the work: who records hands does not stand far away without need."""
-SHRINK = (1, 1, 1, 1, 0.85, 0.85, 0.7, 0.7, 0.55, 0.55)
+SHRINK = (1, 1, 1, 1, 0.85, 0.85, 0.7, 0.7, 0.55, 0.55, 0.4, 0.4, 0.25, 0.25)
 """What is left of the two radii, draw for draw, where a head bent over the work leaves no room to miss it."""
 
 
