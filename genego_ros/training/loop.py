@@ -19,6 +19,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_convert
 from tqdm import tqdm
 
 from genego_ros.errors import GenEgoError
@@ -47,6 +48,9 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 CHECKPOINT, WEIGHTS, LOG, CURVE = "checkpoint.pt", "weights.safetensors", "log.jsonl", "curve.png"
+_STATE = {"settings", "precision", "step", "seconds", "network", "average", "optimizer", "scaler"}
+"""What a checkpoint holds."""
+_TIMINGS = 3
 _LARGEST = torch.finfo(torch.float16).max
 
 _log = logging.getLogger(__name__)
@@ -72,7 +76,8 @@ class Task(Protocol):
     fingerprint: str
     """Of the data."""
     rates: Mapping[str, float]
-    """Beginning of a parameter's name -> factor on the learning rate, where it is not 1."""
+    """Beginning of a parameter's name -> factor on the learning rate, where it is not 1; the first that fits. 0 keeps
+    it as it is, and saves the time to learn it."""
 
     def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Scalars of a batch; `loss` is minimised, the others are logged."""
@@ -104,7 +109,8 @@ class Settings:
     """Norm to which gradients are clipped."""
     seed: int = 0
     precision: str = "auto"
-    """`no` (float32), `bf16` or `fp16`; `auto` is bf16 where the processor computes in it, else `no`."""
+    """`no` (float32), `bf16` or `fp16`; `auto` is bf16 where this network learns faster in it on this device, else
+    `no`. A run keeps the precision that it began with."""
     device: str = "cpu"
     """As `resolve_device` gives it."""
     workers: int = 0
@@ -171,7 +177,13 @@ class _Run:
     def __init__(self, task: Task, settings: Settings, out: Path) -> None:
         self.task, self.settings, self.out = task, settings, out
         on_cpu = settings.device == "cpu"
-        precision = _precision(settings) if settings.precision == "auto" else settings.precision
+        batches = _Batches(task.samples, settings.batch, settings.seed)
+        self.state = _read_checkpoint(out / CHECKPOINT, settings.device)
+        precision = self.state["precision"] if self.state else settings.precision
+        if precision == "auto":
+            batch = default_convert(batches[0])
+            precision = _faster(task, batch, torch.device(settings.device))
+        self.batches, self.precision = batches, precision
         AcceleratorState._reset_state(reset_partial_state=True)  # it would keep the precision of an earlier run
         self.accelerator = Accelerator(mixed_precision=precision, cpu=on_cpu)
         if self.accelerator.num_processes > 1:
@@ -180,15 +192,17 @@ class _Run:
             torch.cuda.set_device(settings.device)
         self.device = torch.device(settings.device)
         network = task.network.to(self.device)
+        groups = _groups(network, task.rates, settings.weight_decay)
         self.average = AveragedModel(network, multi_avg_fn=self._averaged, use_buffers=True)
-        optimizer = torch.optim.AdamW(_groups(network, task.rates, settings.weight_decay), lr=settings.rate)
+        optimizer = torch.optim.AdamW(groups, lr=settings.rate)
         self.peaks = [group["lr"] * group.pop("factor") for group in optimizer.param_groups]
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer, device_placement=[False, False])
         self.step, self.seconds = 0, 0.0
 
     def go(self) -> bool:
-        if (self.out / CHECKPOINT).exists():
-            self._resume()
+        if self.state:
+            self._resume(self.state)
+            self.state = {}
         _drop_after(self.out / LOG, self.step)
         began = time.monotonic() - self.seconds
         saved = validated = self.seconds
@@ -231,7 +245,7 @@ class _Run:
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         settings = self.settings
         loader: DataLoader[Mapping[str, Array]] = DataLoader(
-            _Batches(self.task.samples, settings.batch, settings.seed),
+            self.batches,
             batch_size=None,
             sampler=itertools.count(self.step),
             num_workers=settings.workers,
@@ -295,6 +309,7 @@ class _Run:
         scaler = self.accelerator.scaler
         state = {
             "settings": self._identity(),
+            "precision": self.precision,
             "step": self.step,
             "seconds": self.seconds,
             "network": self.accelerator.unwrap_model(self.network).state_dict(),
@@ -312,16 +327,9 @@ class _Run:
         except OSError as error:
             raise GenEgoError(f"{self.out}: cannot be written ({error}); make room, then run it again") from error
 
-    def _resume(self) -> None:
-        path = self.out / CHECKPOINT
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            identity = state["settings"]
-        except Exception as error:  # the zip's, the pickle's and torch's own errors have no common ground
-            raise GenEgoError(
-                f"{path}: the checkpoint is damaged ({error}); put a copy back, or delete it to begin anew"
-            ) from error
-        if differing := [name for name, value in self._identity().items() if identity.get(name) != value]:
+    def _resume(self, state: dict[str, Any]) -> None:
+        mine, theirs = self._identity(), state["settings"]
+        if differing := [name for name, value in mine.items() if theirs.get(name) != value]:
             raise GenEgoError(
                 f"{self.out} holds a run with other {' and '.join(differing)}: choose another --out, or delete it"
             )
@@ -331,11 +339,11 @@ class _Run:
             self.optimizer.load_state_dict(state["optimizer"])
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
-            self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError) as error:
             raise GenEgoError(
-                f"{path}: the checkpoint does not fit this network ({error}); delete it to begin anew"
+                f"{self.out / CHECKPOINT}: the checkpoint is of another network ({error}); delete it to begin anew"
             ) from error
+        self.step, self.seconds = state["step"], state["seconds"]
         _log.info("%s: going on at step %d", self.out, self.step)
 
     def _identity(self) -> dict[str, Any]:
@@ -343,6 +351,22 @@ class _Run:
         settings = asdict(self.settings)
         own = {name: settings[name] for name in ("batch", "rate", "warmup", "weight_decay", "averaging", "seed")}
         return {**own, "configuration": json.dumps(dict(self.task.configuration)), "data": self.task.fingerprint}
+
+
+def _read_checkpoint(path: Path, device: str) -> dict[str, Any]:
+    """What a checkpoint holds; empty where there is none."""
+    if not path.exists():
+        return {}
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        missing = _STATE - state.keys()
+    except Exception as error:  # the zip's, the pickle's and torch's own errors have no common ground
+        raise GenEgoError(
+            f"{path}: the checkpoint is damaged ({error}); put a copy back, or delete it to begin anew"
+        ) from error
+    if missing:
+        raise GenEgoError(f"{path}: no checkpoint of this program (no {min(missing)}); delete it to begin anew")
+    return state
 
 
 def save_weights(
@@ -364,20 +388,33 @@ def _half(tensor: Tensor) -> Tensor:
     return (tensor.half() if fits else tensor).contiguous()
 
 
-def _precision(settings: Settings) -> str:
-    if settings.device == "cpu":
-        computes_in_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    else:
-        computes_in_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16" if computes_in_bf16 else "no"
+def _faster(task: Task, batch: Mapping[str, Tensor], device: torch.device) -> str:
+    """The precision in which `task` learns faster. A CPU that computes in bfloat16 is timed: small convolutions can
+    lose more by converting than they win."""
+    if device.type != "cpu":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return "no"
+    network = deepcopy(task.network)
+    times: dict[str, list[float]] = {"no": [], "bf16": []}
+    for _ in range(_TIMINGS):
+        for name, taken in times.items():
+            began = time.perf_counter()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=name == "bf16"):
+                loss = task.losses(network, batch)["loss"]
+            loss.backward()
+            taken.append(time.perf_counter() - began)
+    return "bf16" if min(times["bf16"]) < min(times["no"]) else "no"
 
 
 def _groups(network: nn.Module, rates: Mapping[str, float], weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups by factor on the learning rate and by whether they decay."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        factor = next((rates[start] for start in rates if name.startswith(start)), 1.0)
+        if not factor:
+            parameter.requires_grad_(False)
         if parameter.requires_grad:
-            factor = next((rates[start] for start in rates if name.startswith(start)), 1.0)
             groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
     return [
         {"params": parameters, "factor": factor, "weight_decay": weight_decay if decays else 0.0}
