@@ -101,6 +101,20 @@ class ViewpointParameters:
     elevation_deg: float = parameter(
         50.0, "`nominal`: how far down the eyes look", unit="degrees", low=-80.0, high=80.0
     )
+    hold_s: float = parameter(
+        0.5,
+        "how long the last pose stands in where none can be told, before `nominal` does",
+        unit="s",
+        low=0.0,
+        high=60.0,
+    )
+    smoothing_s: float = parameter(
+        0.0,
+        "time constant with which the ego camera follows, against shaking; 0 = at once",
+        unit="s",
+        low=0.0,
+        high=10.0,
+    )
     camera_pitch_deg: float = parameter(
         0.0,
         "`nominal`: how far the third-person camera looks down, where no depth image shows the table",

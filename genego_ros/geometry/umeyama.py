@@ -67,6 +67,7 @@ def align(
     weights: Array | None = None,
     with_scale: bool = False,
     robust: bool = False,
+    noise: float = FINEST,
 ) -> Alignment:
     """The transformation of `source` that comes nearest to `target`, in the weighted square mean.
 
@@ -75,6 +76,8 @@ def align(
         weights: (N,), not negative; None for equal ones.
         with_scale: fit a scale too, else it is 1.
         robust: leave outliers out, up to nearly half of the weight. Deterministic.
+        noise: metres, the standard deviation of a coordinate that is known to be there: a robust fit takes no point
+            for an outlier that is nearer than `CUTOFF` times this.
 
     Raises:
         GenEgoError: shapes that do not fit together, NaN or infinite values, negative weights, or no
@@ -82,7 +85,7 @@ def align(
     """
     p, q, w = _checked(source, target, weights)
     if robust and np.count_nonzero(w) > 3:
-        w = w * _inlier_weights(p, q, w, with_scale)
+        w = w * _inlier_weights(p, q, w, with_scale, noise)
     fit = _umeyama(p[None], q[None], w[None], with_scale)
     distances = _distances(p, q, fit)[0]
     scale, rotation, translation, singular = (part[0] for part in fit)
@@ -135,7 +138,7 @@ def _umeyama(
     return scale, rotation, translation, singular
 
 
-def _inlier_weights(p: Float64Array, q: Float64Array, w: Float64Array, with_scale: bool) -> Float64Array:
+def _inlier_weights(p: Float64Array, q: Float64Array, w: Float64Array, with_scale: bool, noise: float) -> Float64Array:
     """Tukey's biweights, float64 (N,), 0 to 1: from the minimal sample with the least median of
     distances (Rousseeuw 1984), refined by reweighting."""
     used = np.flatnonzero(w)
@@ -145,7 +148,7 @@ def _inlier_weights(p: Float64Array, q: Float64Array, w: Float64Array, with_scal
     best = np.argmin(medians)
     distance, deviation = distances[best], medians[best] / MEDIAN
     for _ in range(REWEIGHTINGS):
-        reach = CUTOFF * max(deviation, FINEST)
+        reach = CUTOFF * max(deviation, noise, FINEST)
         biweights = np.clip(1.0 - (distance / reach) ** 2, 0.0, None) ** 2
         distances = _distances(p, q, _umeyama(p[None], q[None], (w * biweights)[None], with_scale))
         distance, deviation = distances[0], _medians(distances, w)[0] / MEDIAN

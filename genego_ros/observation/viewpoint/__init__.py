@@ -9,7 +9,12 @@ from genego_ros.errors import GenEgoError
 from genego_ros.parameters import Parameters
 from genego_ros.types import FloatArray, Frame, Hand, Viewpoint
 
-BACKENDS = {"nominal": "genego_ros.observation.viewpoint.nominal:NominalViewpoint"}
+BACKENDS = {
+    "phi_ego": "genego_ros.observation.viewpoint.phi_ego:PhiEgoViewpoint",
+    "head": "genego_ros.observation.viewpoint.head:HeadViewpoint",
+    "auto": "genego_ros.observation.viewpoint.auto:AutoViewpoint",
+    "nominal": "genego_ros.observation.viewpoint.nominal:NominalViewpoint",
+}
 
 
 class ViewpointEstimator(Protocol):
@@ -30,7 +35,16 @@ class ViewpointEstimator(Protocol):
 
 
 def load_viewpoint_estimator(parameters: Parameters) -> ViewpointEstimator:
+    """The backend that `viewpoint.backend` names, with what stands in for it.
+
+    Raises:
+        GenEgoError: there is no such backend, or its weights or packages are missing.
+    """
     if parameters.viewpoint.backend == "tf":
         raise GenEgoError("viewpoint backend 'tf' reads the camera's pose from TF, so it works in the ROS nodes only")
-    estimator: ViewpointEstimator = load_backend("viewpoint", parameters.viewpoint.backend, BACKENDS)(parameters)
-    return estimator
+    # Here, since both know this module's Protocol.
+    from genego_ros.observation.viewpoint.nominal import NominalViewpoint
+    from genego_ros.observation.viewpoint.steady import SteadyViewpoint
+
+    estimator = load_backend("viewpoint", parameters.viewpoint.backend, BACKENDS)(parameters)
+    return SteadyViewpoint(parameters, estimator, NominalViewpoint(parameters))
