@@ -45,7 +45,7 @@ def observations(folder: Path, model: HandModel) -> list[Observation]:
             estimator.forget()
             last = (identity.sequence, identity.camera)
         view = dataset.sample(identity).exo[0]
-        for detection in estimator._detections(view.frame):
+        for detection in estimator.detections(view.frame):
             true = view.keypoints[SIDES.index(detection.side)]
             pixels, _ = project(true, view.frame.camera)
             off = np.median(np.linalg.norm(detection.pixels - pixels, axis=1))

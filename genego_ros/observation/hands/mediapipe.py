@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import mediapipe
 import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
@@ -12,53 +10,20 @@ from genego_ros import weights
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry.camera import project
 from genego_ros.geometry.hand_model import HandModel, hand_length
+from genego_ros.observation.hands.detection import Detection, inside, one_a_side
 from genego_ros.observation.hands.landmarks import DEVIATIONS, LandmarkedHand
 from genego_ros.observation.hands.lifting import AVERAGE_HAND_LENGTH, lift, proportioned
 from genego_ros.observation.hands.proportions import Proportions
 from genego_ros.parameters import Parameters
-from genego_ros.types import SIDES, ByteArray, Camera, FloatArray, Frame, Hand, Side
+from genego_ros.types import SIDES, ByteArray, Camera, Frame, Hand, Side
 
 _HANDS = 2
 """With as many hands tracked as are asked for, the landmarker does not look for more: asking for the hands of
 bystanders too would cost a palm detection every frame, a third of the time."""
 
 
-_APART = 0.5
-"""Two detections are two hands when their middles are further apart than this share of the larger one's extent."""
-_DOUBT = 0.5
-"""What remains of the score of a hand whose side was changed."""
 _SURE = 0.8
 """Score from which a hand tells something of the person's proportions."""
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One hand as the landmarker sees it."""
-
-    side: Side
-    score: float
-    pixels: FloatArray
-    """float32 (21, 2)."""
-    shape: FloatArray
-    """float32 (21, 3), about its own middle, oriented like the camera; roughly metres."""
-
-    @property
-    def extent(self) -> float:
-        """Pixels, of the longer side of its box."""
-        return float(np.ptp(self.pixels, axis=0).max())
-
-    def is_apart_from(self, other: Detection) -> bool:
-        """False where both lie on the same hand, or one hand lies behind the other."""
-        distance = np.linalg.norm(np.median(self.pixels, axis=0) - np.median(other.pixels, axis=0))
-        return bool(distance > _APART * max(self.extent, other.extent))
-
-    def as_other_side(self) -> Detection:
-        """The same picture as that of a hand of the other side.
-
-        A shape and its reflection in depth look alike from afar, and the reflection of a left hand is a right one.
-        """
-        side = SIDES[1 - SIDES.index(self.side)]
-        return replace(self, side=side, score=_DOUBT * self.score, shape=self.shape * np.array([1, 1, -1], np.float32))
 
 
 class MediaPipeHands:
@@ -90,7 +55,7 @@ class MediaPipeHands:
 
     def estimate(self, frame: Frame) -> tuple[Hand, ...]:
         """The best left and the best right hand of `frame`."""
-        placed = {d.side: self._placed(d, frame.camera) for d in one_a_side(self._detections(frame))}
+        placed = {d.side: self._placed(d, frame.camera) for d in one_a_side(self.detections(frame))}
         return tuple(hand for side in SIDES if (hand := placed.get(side)) is not None)
 
     def forget(self) -> None:
@@ -108,7 +73,8 @@ class MediaPipeHands:
         picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
         return self._landmarker.detect_for_video(picture, self._time_ms)
 
-    def _detections(self, frame: Frame) -> list[Detection]:
+    def detections(self, frame: Frame) -> list[Detection]:
+        """What the landmarker sees, several of one side too."""
         result = self._track(frame.rgb)
         # Landmarks are shares of the picture's size, whose left edge is at pixel -0.5.
         size = np.array([frame.camera.width, frame.camera.height])
@@ -140,10 +106,8 @@ class MediaPipeHands:
         seen, depths = project(keypoints, camera)
         if not depths.min() > 0:
             return None
-        inside = (
-            (pixels > -0.5).all(axis=1) & (pixels[:, 0] < camera.width - 0.5) & (pixels[:, 1] < camera.height - 0.5)
-        )
-        if score > _SURE and inside.all():
+        within = inside(pixels, camera)
+        if score > _SURE and within.all():
             self._proportions.learn(landmarks, rest)
         return Hand(
             side=side,
@@ -151,26 +115,6 @@ class MediaPipeHands:
             keypoints=keypoints,
             keypoints_2d=seen.astype(np.float32),
             # The landmarker scores the hand, not its points; a point past the border was not seen.
-            keypoint_scores=np.where(inside, score, 0.1 * score).astype(np.float32),
+            keypoint_scores=np.where(within, score, 0.1 * score).astype(np.float32),
             scale_source="hand_length" if known else "average",
         )
-
-
-def one_a_side(detections: list[Detection]) -> list[Detection]:
-    """The best detection of each side.
-
-    Where all claim one side and a second one is clearly another hand, that one becomes the other side's: a person has
-    one hand a side. On rendered recordings the better score had the right side in 35 of 39 such pictures, and the
-    shape of the other, reflected, had a PA-MPJPE of 18 mm (36 mm as it was).
-    """
-    best: dict[Side, Detection] = {}
-    ordered = sorted(detections, key=lambda detection: -detection.score)
-    for detection in ordered:
-        best.setdefault(detection.side, detection)
-    if len(best) == 1:
-        first = ordered[0]
-        other = next((detection for detection in ordered[1:] if detection.is_apart_from(first)), None)
-        if other is not None:
-            changed = other.as_other_side()
-            best[changed.side] = changed
-    return list(best.values())
