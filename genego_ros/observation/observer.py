@@ -56,7 +56,7 @@ class ExoObserver:
 
     def __init__(self, parameters: Parameters, viewpoint: ViewpointEstimator | None = None) -> None:
         self._device = resolve_device(parameters.device)
-        self._hand_model = HandModel.load(weights.locate("hand_mesh"))
+        self._hand_model = load_hand_mesh()
         self._depth_estimator = load_depth_estimator(parameters)
         self._viewpoint_estimator = viewpoint or load_viewpoint_estimator(parameters)
         self._scales = ScaleTracker()
@@ -160,6 +160,12 @@ class ExoObserver:
             exo_cloud=cloud,
             stage_ms=clock.stage_ms,
         )
+
+
+def load_hand_mesh() -> HandModel:
+    """The hand behind D_hand: MANO's where the user has imported it, as in the paper, else the one that ships."""
+    mano = weights.mano_directory() / "MANO_RIGHT.npz"
+    return HandModel.load_mano(mano) if mano.is_file() else HandModel.load(weights.locate("hand_mesh"))
 
 
 class StageClock:
