@@ -92,7 +92,7 @@ def import_mano(folder: Path | str, out: Path) -> list[Path]:
     written = []
     for side in SIDES:
         path = out / f"MANO_{side.upper()}.npz"
-        np.savez_compressed(path, **arrays[side])
+        np.savez_compressed(path, **arrays[side])  # type: ignore[arg-type]
         written.append(path)
     return written
 

@@ -54,7 +54,7 @@ def lift(
 
     Perspective-n-point finds the place; then every bone may turn: the keypoints become those that are the most likely
     when a pixel, the length of a bone and its direction are each known to some deviation (`settle`). On rendered
-    grasping hands the second step takes the error of the distance from 6 % to 3.5 % in the median.
+    grasping hands the second step takes the error of the distance from 4.2 % to 3.5 % in the median.
 
     Args:
         shape: float32 (21, 3), the hand about its own origin, oriented like the camera, any scale.
