@@ -70,6 +70,15 @@ class HandParameters:
         low=0.0,
         high=0.3,
     )
+    checkout: str = parameter("", "`wilor`, `hamer`, `acr`: folder of your checkout of that repository", read_only=True)
+    weights: str = parameter("", "`wilor`, `hamer`, `acr`: file of its checkpoint", read_only=True)
+    smoothing: float = parameter(
+        0.0,
+        "time constant with which the keypoints of a still hand are smoothed (a moving hand's less); 0 = not at all",
+        unit="s",
+        low=0.0,
+        high=2.0,
+    )
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,7 @@ class Scale:
     """The factor s* that turns D_exo into metres (paper section 2.1)."""
 
     factor: float = 1.0
+    """Metres a unit of D_exo; of a disparity, 1 / metres a unit."""
     spread: float = math.nan
     """Relative spread of D_hand / D_exo over the inliers (1.4826 MAD / median), with a metric D_exo the larger one of
     the two hands; NaN where nothing could be compared."""
@@ -159,6 +160,8 @@ class Scale:
     source: str = "none"
     """`topic` (a depth camera is metric already), `model` (so is this depth network), `hands`, `carried` (from hands of
     earlier frames), `hand_mesh` (the depth is the hands' own) or `none`."""
+    shift: float = 0.0
+    """1 / metres; of a disparity alone, whose depth is 1 / (factor D_exo + shift)."""
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,11 @@ def directory() -> Path:
     return base / "genego_ros" / "weights"
 
 
+def mano_directory() -> Path:
+    """Where the user's own MANO models lie, once `genego weights import-mano` converted them."""
+    return directory() / "mano"
+
+
 def manifest() -> dict[str, Weight]:
     """All entries by name."""
     return _read_manifest(_manifest())

@@ -43,7 +43,8 @@ def test_points_behind_the_camera_have_no_pixel() -> None:
 def test_unprojected_pixels_project_back_in_row_order(camera: Camera, seed: int) -> None:
     rng = np.random.default_rng(seed)
     shape = (camera.height, camera.width)
-    depth = rng.uniform(0.2, 6.0, shape).astype(np.float32)
+    # Two depths alone: nothing lies between them that might fly.
+    depth = rng.choice(rng.uniform(0.2, 6.0, 2), shape).astype(np.float32)
     depth[rng.random(shape) < 0.3] = np.nan
     depth[rng.random(shape) < 0.1] = 0.0
     rgb = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -68,15 +69,45 @@ def test_spacing_grows_with_slant_but_not_across_an_edge() -> None:
     row, column = np.mgrid[:30, :40]
     depth = (1.0 + 0.02 * column - 0.05 * row + 3.0 * (column >= 20)).astype(np.float32)
     depth[10, 10] = np.nan
-    cloud = unproject(depth, np.zeros((30, 40, 3), np.uint8), camera, 0.01, 8.0)
-    valid = depth >= 0.01
+    cloud = unproject(depth, np.zeros((30, 40, 3), np.uint8), camera, 0.3, 8.0)
+    valid = depth >= 0.3
     spacing = np.full((30, 40), np.nan)
     spacing[valid] = cloud.spacing
     expected = np.hypot(depth / 50.0, np.where(4 * depth / 50.0 >= 0.05, 0.05, 0.0))
     plain = np.s_[1:6, 1:39]  # away from the border, the hole and where the depth runs out
     np.testing.assert_allclose(spacing[plain], expected[plain], rtol=1e-4)
-    # Beside the hole, only the other direction is known.
-    assert spacing[9, 10] == pytest.approx(math.hypot(depth[9, 10] / 50.0, 0.02), rel=1e-4)
+    # Beside the hole, and beside the edge, the other side tells.
+    assert spacing[9, 10] == pytest.approx(math.hypot(depth[9, 10] / 50.0, 0.05), rel=1e-4)
+
+
+def test_a_steep_surface_beside_an_edge_keeps_its_wide_patches() -> None:
+    """A finger's flank before a table: seen from aside, its points must cover what lies between them."""
+    camera = Camera(40, 30, 50.0, 50.0, 19.5, 14.5)
+    depth = np.tile(np.where(np.arange(40) < 20, 1.0 + 0.04 * (np.arange(40) - 20), 3.0), (30, 1)).astype(np.float32)
+    spacing = unproject(depth, np.zeros((30, 40, 3), np.uint8), camera, 0.01, 8.0).spacing.reshape(30, 40)
+    np.testing.assert_allclose(spacing[:, 15:20], np.hypot(depth / 50.0, 0.04)[:, 15:20], rtol=1e-4)
+    np.testing.assert_allclose(spacing[:, 20:], 3.0 / 50.0, rtol=1e-5)
+
+
+def test_pixels_that_fly_between_two_surfaces_are_left_out() -> None:
+    """An edge that a lens or a network smeared over three pixels."""
+    camera = Camera(40, 30, 500.0, 500.0, 19.5, 14.5)
+    profile = np.full(40, 1.0)
+    profile[20:23], profile[23:] = [1.5, 2.0, 2.5], 3.0
+    for depth in (np.tile(profile, (30, 1)), np.tile(profile[:30, None], (1, 40))):
+        points = unproject(depth.astype(np.float32), np.zeros((30, 40, 3), np.uint8), camera, 0.01, 8.0).points
+        assert set(np.unique(points[:, 2]).tolist()) == {1.0, 3.0}
+
+
+def test_thin_things_and_slanted_ones_do_not_fly() -> None:
+    camera = Camera(40, 30, 50.0, 50.0, 19.5, 14.5)
+    wire = np.full((30, 40), 2.0, np.float32)
+    wire[:, 20] = 1.0
+    slant = 1.0 / (1.0 - np.tan(np.radians(80)) * (np.arange(40) - 38) / 50.0)
+    table = np.tile(slant.astype(np.float32), (30, 1))
+    for depth in (wire, table):
+        cloud = unproject(depth, np.zeros((30, 40, 3), np.uint8), camera, 0.01, 100.0)
+        assert len(cloud.points) == np.count_nonzero((depth >= 0.01) & (depth <= 100.0))
 
 
 def test_pictures_that_look_into_a_message_are_accepted() -> None:

@@ -12,9 +12,11 @@ from mock_datasets import MockScene, write_mano
 from scipy.sparse import csc_matrix
 from scipy.spatial.transform import Rotation
 
-from genego_ros.data.mano import load_mano
+from genego_ros.cli import main
+from genego_ros.data.mano import import_mano, load_mano
 from genego_ros.errors import GenEgoError
-from genego_ros.geometry.hand_model import MIRROR
+from genego_ros.geometry.hand_model import MIRROR, HandModel
+from genego_ros.observation.observer import load_hand_mesh
 from genego_ros.types import SIDES, Float64Array
 
 
@@ -69,13 +71,14 @@ def test_a_flat_hand_is_the_template(tmp_path: Path) -> None:
         np.testing.assert_allclose(found, hand - hand[0], atol=1e-12)
 
 
-def test_mano_s_own_pickles_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_mano(tmp_path)
-    pose = np.linspace(-1, 1, 48)
-    wanted = load_mano(tmp_path)["right"].keypoints(pose, np.ones(10), np.zeros(3))
+def write_pickles(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As MANO distributes them: a sparse regressor, a value of chumpy's, protocol 2."""
+    write_mano(folder)
     for side in ("LEFT", "RIGHT"):
-        arrays = dict(np.load(tmp_path / f"MANO_{side}.npz"))
-        arrays["J_regressor"] = csc_matrix(arrays["J_regressor"])  # type: ignore[assignment]
+        arrays: dict[str, object] = dict(np.load(folder / f"MANO_{side}.npz"))
+        arrays["J_regressor"] = csc_matrix(arrays["J_regressor"])
+        arrays["f"] = np.random.default_rng(2).integers(0, 778, (1538, 3)).astype(np.uint32)
+        arrays["bs_style"] = "lbs"
         with monkeypatch.context() as patch:
             module = types.ModuleType("chumpy.ch")
             module.Ch = type("Ch", (), {"__module__": "chumpy.ch"})  # type: ignore[attr-defined]
@@ -84,10 +87,58 @@ def test_mano_s_own_pickles_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
             value = module.Ch()  # type: ignore[attr-defined]
             value.__dict__.update(x=arrays["shapedirs"], _itr=None)
             arrays["shapedirs"] = value
-            (tmp_path / f"MANO_{side}.pkl").write_bytes(pickle.dumps(arrays, 2))
+            (folder / f"MANO_{side}.pkl").write_bytes(pickle.dumps(arrays, 2))
+
+
+def test_mano_s_own_pickles_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pickles(tmp_path, monkeypatch)
+    pose = np.linspace(-1, 1, 48)
+    wanted = load_mano(tmp_path)["right"].keypoints(pose, np.ones(10), np.zeros(3))
+    for side in ("LEFT", "RIGHT"):
         (tmp_path / f"MANO_{side}.npz").unlink()
     found = load_mano(tmp_path)["right"].keypoints(pose, np.ones(10), np.zeros(3))
     np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_pickles_are_imported_once_and_serve_as_the_hand_mesh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pickles = tmp_path / "mano" / "models"
+    pickles.mkdir(parents=True)
+    write_pickles(pickles, monkeypatch)
+    (pickles / "MANO_RIGHT.npz").unlink()
+    monkeypatch.setenv("GENEGO_WEIGHTS", str(tmp_path / "weights"))
+    assert main(["weights", "import-mano", str(tmp_path / "mano")]) == 0
+    path = tmp_path / "weights" / "mano" / "MANO_RIGHT.npz"
+    assert f"wrote {path}" in capsys.readouterr().out
+    # What was written is what the pickles hold, and reads without a pickle.
+    pose, shape = np.linspace(-1, 1, 48), np.ones(10)
+    imported, own = (
+        load_mano(folder)["right"].keypoints(pose, shape, np.zeros(3)) for folder in (path.parent, pickles)
+    )
+    np.testing.assert_array_equal(imported, own)
+    model, arrays = load_hand_mesh(), dict(np.load(path))
+    assert model.vertices.shape == (778, 3) and len(model.right_faces) == 1538
+    rest = own.keypoints(np.zeros(48), np.zeros(10), np.zeros(3))
+    np.testing.assert_allclose(model.rest_keypoints("right"), rest, atol=1e-7)
+    # A turned and moved hand carries every vertex along.
+    turn = Rotation.from_euler("xyz", [0.3, -0.8, 0.5])
+    template = arrays["v_template"] - (arrays["J_regressor"] @ arrays["v_template"])[0]
+    fitted = model.fit((turn.apply(rest) + [0.1, 0.2, 0.7]).astype(np.float32), "right")
+    np.testing.assert_allclose(fitted, turn.apply(template) + [0.1, 0.2, 0.7], atol=1e-5)
+
+
+def test_what_cannot_be_imported_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GenEgoError, match=r"MANO_LEFT\.pkl: no such file; get it from https://mano"):
+        import_mano(tmp_path, tmp_path / "out")
+    for side in ("LEFT", "RIGHT"):
+        (tmp_path / f"MANO_{side}.pkl").write_bytes(pickle.dumps({"v_template": np.zeros((778, 3))}))
+    with pytest.raises(GenEgoError, match="no model of MANO"):
+        import_mano(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "MANO_RIGHT.npz").write_bytes(b"no zip")
+    with pytest.raises(GenEgoError, match="import-mano DIR again"):
+        HandModel.load_mano(tmp_path / "MANO_RIGHT.npz")
 
 
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:

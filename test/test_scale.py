@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scene import as_hand, rest_hand
 
-from genego_ros.observation.scale import fit_scale
+from genego_ros.observation.depth import DepthMap
+from genego_ros.observation.hands.hand_depth import HandDepth
+from genego_ros.observation.scale import ScaleTracker, fit_scale, inner_region, measure_scale, metric_depth
+from genego_ros.types import Scale
 
 pytestmark = pytest.mark.filterwarnings("error")
 SHAPE = (40, 50)
@@ -64,3 +70,119 @@ def test_too_small_a_region_says_nothing() -> None:
     hand[rows[0], columns[0]] = np.nan
     assert fit_scale(hand, exo) is None
     assert fit_scale(np.full(SHAPE, np.nan, np.float32), exo) is None
+
+
+# the region ------------------------------------------------------------------------------------------
+
+
+def scene(distances: tuple[float, ...] = (1.0,)) -> tuple[HandDepth, np.ndarray]:
+    """Discs for hands, 40 pixels wide, and the depth of what is there: a wall at 3 m behind them."""
+    rows, columns = np.mgrid[:120, :160]
+    drawn = HandDepth(np.full((120, 160), np.nan, np.float32), np.full((120, 160), -1, np.int8))
+    true = np.full((120, 160), 3.0, np.float32)
+    for index, distance in enumerate(distances):
+        disc = (rows - 60) ** 2 + (columns - 40 - 70 * index) ** 2 < 400
+        drawn.depth[disc], drawn.hand[disc], true[disc] = distance, index, distance
+    return drawn, true
+
+
+HANDS = (as_hand(rest_hand("left") + [0, 0, 1.0], "left"), as_hand(rest_hand() + [0, 0, 1.0]))
+
+
+def test_a_hand_drawn_beside_itself_is_compared_where_it_surely_is() -> None:
+    """An estimate 8 pixels off lies on the wall with its rim; its inner half does not."""
+    drawn, true = scene()
+    shifted = HandDepth(np.roll(drawn.depth, 8, 1), np.roll(drawn.hand, 8, 1))
+    inner = inner_region(shifted, true)
+    assert inner.sum() > 300
+    assert (true[inner] == 1.0).mean() > 0.95 and (true[shifted.hand == 0] == 1.0).mean() < 0.8
+
+
+def test_the_edge_of_a_thing_before_the_hand_is_left_out() -> None:
+    drawn, true = scene()
+    true[:, 38:] = np.minimum(true[:, 38:], 0.9)
+    inner = inner_region(drawn, true)
+    assert not inner[:, 37:39].any() and inner[:, :36].any() and inner[:, 40:].any()
+
+
+def test_a_small_hand_is_not_eroded_away() -> None:
+    drawn, true = scene()
+    drawn.hand[:] = -1
+    drawn.hand[50:56, 40:50] = 0
+    drawn.depth[drawn.hand == 0] = true[drawn.hand == 0] = 1.0
+    true[:] = 1.0
+    assert inner_region(drawn, true).sum() == 60
+
+
+# both hands ------------------------------------------------------------------------------------------
+
+
+def test_two_hands_that_disagree_meet_at_the_geometric_mean_and_say_so() -> None:
+    drawn, true = scene((1.0, 1.0))
+    true[drawn.hand == 0] /= 1.1
+    true[drawn.hand == 1] *= 1.1
+    scale = measure_scale(DepthMap(true, "model", "relative"), HANDS, drawn)
+    assert scale is not None and scale.source == "hands"
+    assert scale.factor == pytest.approx(1.0, rel=1e-3)
+    assert scale.spread == pytest.approx(np.log(1.1), rel=0.02)
+
+
+def test_metric_depth_has_no_scale_to_measure() -> None:
+    drawn, true = scene()
+    assert measure_scale(DepthMap(true, "topic", "metric"), HANDS[:1], drawn) is None
+    assert measure_scale(None, HANDS[:1], drawn) is None
+
+
+# disparity -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gain, offset", [(0.01, 0.0), (40.0, -3.0), (1.0, 0.7)])
+def test_a_disparity_gets_its_factor_and_shift_from_two_hands_and_the_far_wall(gain: float, offset: float) -> None:
+    """1 / z by another factor and shift, which nobody told; the wall is half way to `far`."""
+    drawn, true = scene((0.6, 1.1))
+    disparity = (gain * (1.0 / true) + offset).astype(np.float32)
+    depth_map = DepthMap(disparity, "model", "disparity")
+    scale = measure_scale(depth_map, HANDS, drawn, far=6.0)
+    assert scale is not None
+    assert (scale.factor, scale.shift) == (pytest.approx(1 / gain, rel=1e-3), pytest.approx(-offset / gain, abs=1e-3))
+    np.testing.assert_allclose(metric_depth(depth_map, scale), true, rtol=1e-3)
+
+
+def test_however_wrong_the_hands_the_wall_stays_before_far_and_behind_them() -> None:
+    drawn, true = scene((0.5, 1.0))
+    for wrong in ((0.5, 1.9), (1.9, 0.5)):
+        for index, distance in enumerate(wrong):
+            drawn.depth[drawn.hand == index] = distance
+        depth_map = DepthMap((1.0 / true).astype(np.float32), "model", "disparity")
+        scale = measure_scale(depth_map, HANDS, drawn, far=5.0)
+        assert scale is not None and scale.factor > 0
+        assert 0.5 < np.nanmax(metric_depth(depth_map, scale)) <= 5.0 * (1 + 1e-4)
+
+
+def test_a_flat_disparity_says_nothing() -> None:
+    drawn, true = scene()
+    assert measure_scale(DepthMap(np.ones_like(true), "model", "disparity"), HANDS[:1], drawn) is None
+    assert measure_scale(DepthMap(np.full_like(true, np.nan), "model", "disparity"), HANDS[:1], drawn) is None
+
+
+# over time -------------------------------------------------------------------------------------------
+
+
+def test_the_scale_is_carried_while_hands_are_away_and_grows_unsure() -> None:
+    tracker, measured = ScaleTracker(), Scale(2.0, 0.03, 500, "hands")
+    assert tracker.follow(None, 0) is None
+    assert tracker.follow(measured, 10**9) is measured
+    soon, late = tracker.follow(None, 2 * 10**9), tracker.follow(None, 17 * 10**9)
+    assert soon is not None and late is not None
+    assert (soon.factor, soon.source, soon.inliers) == (2.0, "carried", 0)
+    assert soon.spread == pytest.approx(np.hypot(0.03, 0.05)) and late.spread == pytest.approx(np.hypot(0.03, 0.2))
+    assert tracker.follow(replace(measured, factor=3.0), 18 * 10**9) == replace(measured, factor=3.0)
+
+
+def test_another_stream_does_not_inherit_it() -> None:
+    tracker = ScaleTracker()
+    tracker.follow(Scale(2.0, 0.03, 500, "hands"), 10**9)
+    tracker.forget()
+    assert tracker.follow(None, 2 * 10**9) is None
+    tracker.follow(Scale(2.0, 0.03, 500, "hands"), 10**9)
+    assert tracker.follow(None, 0) is None  # a recording that started over

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from genego_ros import weights
+from genego_ros.data.mano import import_mano
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,11 +15,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     install.add_argument("names", nargs="*", metavar="NAME", help="entries of the manifest; all by default")
     actions.add_parser("list", help="show every entry with its licence and where it is")
     actions.add_parser("verify", help="check every file's sha256")
+    mano = actions.add_parser("import-mano", help="convert your own MANO pickles; their hands then serve for D_hand")
+    mano.add_argument("folder", metavar="DIR", type=Path, help="holds MANO_LEFT.pkl and MANO_RIGHT.pkl")
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "install":
         return _install(arguments.names)
+    if arguments.action == "import-mano":
+        return _import_mano(arguments.folder)
     if arguments.action == "list":
         return _list()
     return _verify()
@@ -30,6 +36,12 @@ def _install(names: list[str]) -> int:
         print(f"{weight.name}: installed {weights.fetch(weight)}")
     if not pending:
         print("nothing to do: everything is there and right")
+    return 0
+
+
+def _import_mano(folder: Path) -> int:
+    for path in import_mano(folder, weights.mano_directory()):
+        print(f"wrote {path}")
     return 0
 
 

@@ -12,12 +12,13 @@ from scipy.spatial.transform import Rotation
 
 from genego_ros.data.unpickling import load_pickle
 from genego_ros.errors import GenEgoError
+from genego_ros.geometry.hand_model import MANO_OPENPOSE, MANO_TIPS
 from genego_ros.types import SIDES, Array, Float64Array, Side
 
 JOINTS = 16
-TIPS: dict[Side, tuple[int, ...]] = {"left": (745, 317, 445, 556, 673), "right": (745, 317, 444, 556, 673)}
+TIPS: dict[Side, tuple[int, ...]] = {"left": (745, 317, 445, 556, 673), "right": MANO_TIPS}
 """Vertices of thumb, index, middle, ring and pinky tip, as manopth takes them."""
-OPENPOSE = (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20)
+OPENPOSE = MANO_OPENPOSE
 """Keypoints from the 16 joints (wrist, index, middle, pinky, ring, thumb) with the 5 tips behind them."""
 _SHAPES = {"v_template": (778, 3), "shapedirs": (778, 3, 10), "posedirs": (778, 3, 135), "weights": (778, JOINTS)}
 
@@ -70,6 +71,47 @@ def load_mano(folder: Path | str) -> dict[Side, Mano]:
         GenEgoError: a file is missing, is damaged, or is no MANO model.
     """
     return {side: _load(Path(folder) / f"MANO_{side.upper()}", side) for side in SIDES}
+
+
+def import_mano(folder: Path | str, out: Path) -> list[Path]:
+    """Writes the arrays of MANO's pickles as .npz, which load without a pickle.
+
+    Args:
+        folder: holds MANO_LEFT.pkl and MANO_RIGHT.pkl as MANO distributes them (below `models` too).
+        out: folder for the .npz files; made where it does not exist.
+
+    Returns:
+        The files written.
+
+    Raises:
+        GenEgoError: a file is missing, is damaged, or is no MANO model.
+    """
+    found = Path(folder) / "models" if (Path(folder) / "models").is_dir() else Path(folder)
+    arrays = {side: _arrays(found / f"MANO_{side.upper()}", side) for side in SIDES}
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for side in SIDES:
+        path = out / f"MANO_{side.upper()}.npz"
+        np.savez_compressed(path, **arrays[side])  # type: ignore[arg-type]
+        written.append(path)
+    return written
+
+
+def _arrays(stem: Path, side: Side) -> dict[str, Array]:
+    """All plain arrays of a pickle; the joint regressor, which is sparse there, is filled up."""
+    path = stem.with_suffix(".pkl")
+    if not path.is_file():
+        raise GenEgoError(f"{path}: no such file; get it from https://mano.is.tue.mpg.de")
+    try:
+        content = load_pickle(path)
+        _model(content, side)
+        dense = {name: value.toarray() if hasattr(value, "toarray") else value for name, value in content.items()}
+        arrays = {name: np.asarray(value) for name, value in dense.items()}
+        if np.asarray(arrays["f"]).shape[1:] != (3,):
+            raise ValueError(f"f is {arrays['f'].shape}, not (1538, 3)")
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise GenEgoError(f"{path}: no model of MANO ({error}); arrays named as in MANO's files are wanted") from error
+    return {name: value for name, value in arrays.items() if value.dtype.kind in "fiub"}
 
 
 def _load(stem: Path, side: Side) -> Mano:

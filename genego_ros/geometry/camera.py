@@ -11,6 +11,8 @@ from genego_ros.types import Array, BoolArray, ByteArray, Camera, Cloud, Float64
 
 STEEPEST = np.float32(4.0)
 """Tangent of the largest slant that one surface is believed to have, 76 degrees."""
+FLYING = np.float32(15.0)
+"""Tangent of the slant, 86 degrees, from which a pixel between two others belongs to neither of their surfaces."""
 
 
 def rays(camera: Camera) -> FloatArray:
@@ -70,7 +72,11 @@ def unproject(depth: FloatArray, rgb: ByteArray, camera: Camera, near: float, fa
 
     A point's `spacing` is sqrt(g^2 + d^2): the gap g = z max(1 / fx, 1 / fy) between neighbouring rays
     at its depth, and the larger difference of depth d to a neighbouring pixel, (next - last) / 2 along
-    the row or the column. A difference above `STEEPEST` gaps spans an edge and does not count.
+    the row or the column. A step above `STEEPEST` gaps spans an edge and does not count; the step to the
+    other side does alone.
+
+    Flying pixels are left out: where depth cameras and networks mix what lies before an edge with what
+    lies behind it, depth steps the same way by more than `FLYING` gaps on both sides of a pixel.
 
     Args:
         depth: float32 (H, W), metres along z, NaN invalid.
@@ -103,6 +109,28 @@ def unproject(depth: FloatArray, rgb: ByteArray, camera: Camera, near: float, fa
     return Cloud(points[:n], colors[:n], spacing[:n])
 
 
+@njit(inline="always")
+def _step(depth, neighbour):  # type: ignore[no-untyped-def]
+    return neighbour - depth if neighbour > 0 else np.float32(np.nan)
+
+
+@njit(inline="always")
+def _flies(before, after, limit):  # type: ignore[no-untyped-def]
+    """Steps the same way on both sides of a pixel; false for NaN."""
+    return (before > limit and after > limit) or (before < -limit and after < -limit)
+
+
+@njit(inline="always")
+def _slope(before, after, limit):  # type: ignore[no-untyped-def]
+    """Depth from pixel to pixel, by both neighbours or, beside an edge, by the one on the same surface."""
+    back, on = abs(before), abs(after)
+    if back <= limit and on <= limit:  # false for NaN
+        return np.float32(0.5) * abs(before + after)
+    if back <= limit:
+        return back
+    return on if on <= limit else np.float32(0)
+
+
 # Compiled when imported, not at the first frame. Inputs are declared read-only because arrays that
 # look into a message's bytes are; writable ones are accepted too.
 @njit(
@@ -122,25 +150,26 @@ def unproject(depth: FloatArray, rgb: ByteArray, camera: Camera, near: float, fa
     nogil=True,
 )
 def _unproject(depth, rgb, ray_x, ray_y, pitch, near, far, points, colors, spacing):  # type: ignore[no-untyped-def]
-    n, half = 0, np.float32(0.5)
+    n = 0
     for row in range(depth.shape[0]):
         for column in range(depth.shape[1]):
             z = depth[row, column]
             if z > 0 and near <= z <= far:  # false for NaN
+                gap = pitch * z
+                west = -_step(z, depth[row, max(column - 1, 0)])
+                east = _step(z, depth[row, min(column + 1, depth.shape[1] - 1)])
+                north = -_step(z, depth[max(row - 1, 0), column])
+                south = _step(z, depth[min(row + 1, depth.shape[0] - 1), column])
+                if _flies(west, east, FLYING * gap) or _flies(north, south, FLYING * gap):
+                    continue
                 points[n, 0] = ray_x[column] * z
                 points[n, 1] = ray_y[row] * z
                 points[n, 2] = z
                 colors[n, 0] = rgb[row, column, 0]
                 colors[n, 1] = rgb[row, column, 1]
                 colors[n, 2] = rgb[row, column, 2]
-                gap = pitch * z
-                rise = half * abs(depth[row, min(column + 1, depth.shape[1] - 1)] - depth[row, max(column - 1, 0)])
-                fall = half * abs(depth[min(row + 1, depth.shape[0] - 1), column] - depth[max(row - 1, 0), column])
-                slope = np.float32(0)
-                if rise <= STEEPEST * gap:  # false for NaN
-                    slope = rise
-                if fall <= STEEPEST * gap and fall > slope:
-                    slope = fall
+                limit = STEEPEST * gap
+                slope = max(_slope(west, east, limit), _slope(north, south, limit))
                 spacing[n] = np.sqrt(gap * gap + slope * slope)
                 n += 1
     return n

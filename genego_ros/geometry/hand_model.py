@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from genego_ros.errors import GenEgoError
-from genego_ros.types import KEYPOINTS, Float64Array, FloatArray, Side
+from genego_ros.types import KEYPOINTS, Array, Float64Array, FloatArray, Side
 
 FaceArray = NDArray[np.uint32]
 
@@ -24,6 +25,11 @@ PARENTS = np.array([0, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 1
 PALM = np.array([0, 5, 9, 13, 17])
 """The keypoints that keep their distances in every pose: the wrist and the four knuckles."""
 MIRROR = np.array([-1.0, 1.0, 1.0])
+
+MANO_TIPS = (745, 317, 444, 556, 673)
+"""Vertices of MANO's right hand at the tips of thumb, index, middle, ring and pinky, as manopth takes them."""
+MANO_OPENPOSE = (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20)
+"""Keypoints from MANO's 16 joints (wrist, index, middle, pinky, ring, thumb) with the 5 tips behind them."""
 
 LEAST_BONE = 0.05
 """A bone shorter than this share of its rest length has no direction; it takes its parent's."""
@@ -65,12 +71,49 @@ class HandModel:
         vertices = tensors["vertices"]
         weights = np.zeros((len(vertices), KEYPOINTS), np.float32)
         np.add.at(weights, (np.arange(len(vertices))[:, None], tensors["skin_bones"]), tensors["skin_weights"])
+        return cls._of(vertices, tensors["faces"], weights, tensors["keypoints"])
+
+    @classmethod
+    def load_mano(cls, path: Path | str) -> HandModel:
+        """The right hand of MANO, flat, from an .npz that `genego weights import-mano` wrote.
+
+        Its skin follows the same 21 bones: what MANO binds to a finger's joint goes with the bone that begins there,
+        what it binds to the wrist with the palm. The mesh is open at the wrist.
+
+        Raises:
+            GenEgoError: the file is missing, cannot be read or holds another model.
+        """
+        cure = "run ./genego weights import-mano DIR again, or remove the file"
+        try:
+            with np.load(path) as file:
+                arrays = {name: file[name] for name in ("v_template", "weights", "J_regressor", "f")}
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
+            raise GenEgoError(f"MANO's hand '{path}' cannot be read ({error}); {cure}") from error
+        template = arrays["v_template"].astype(np.float64)
+        if (
+            template.shape != (778, 3)
+            or arrays["weights"].shape != (778, 16)
+            or arrays["J_regressor"].shape != (16, 778)
+        ):
+            raise GenEgoError(f"'{path}' is no model of MANO; {cure}")
+        joints = np.concatenate([arrays["J_regressor"] @ template, template[list(MANO_TIPS)]])
+        keypoints = joints[list(MANO_OPENPOSE)]
+        weights = np.zeros((len(template), KEYPOINTS), np.float32)
+        for keypoint, joint in enumerate(MANO_OPENPOSE):
+            if joint < 16:
+                weights[:, 0 if keypoint == 0 else keypoint + 1] = arrays["weights"][:, joint]
+        vertices = (template - keypoints[0]).astype(np.float32)
+        return cls._of(vertices, arrays["f"], weights, keypoints - keypoints[0])
+
+    @classmethod
+    def _of(cls, vertices: FloatArray, faces: Array, weights: FloatArray, keypoints: Array) -> HandModel:
+        """From skin weights float32 (V, 21), bone by bone."""
         homogeneous = np.hstack([vertices, np.ones((len(vertices), 1), np.float32)])
         skinning = (weights[:, :, None] * homogeneous[:, None, :]).reshape(len(vertices), 4 * KEYPOINTS)
         return cls(
             vertices=vertices,
-            keypoints=tensors["keypoints"].astype(np.float64),
-            right_faces=tensors["faces"].astype(np.uint32),
+            keypoints=keypoints.astype(np.float64),
+            right_faces=faces.astype(np.uint32),
             skinning=np.ascontiguousarray(skinning),
         )
 

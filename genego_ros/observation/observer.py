@@ -21,7 +21,8 @@ from genego_ros.observation.description import Describer, load_describer
 from genego_ros.observation.description.stream import DescriptionStream
 from genego_ros.observation.hands import load_hand_estimator
 from genego_ros.observation.hands.hand_depth import HandDepth, hand_depth
-from genego_ros.observation.scale import fit_scale
+from genego_ros.observation.hands.smoothing import OneEuro
+from genego_ros.observation.scale import ScaleTracker, fit_scale, inner_region, measure_scale, metric_depth
 from genego_ros.observation.viewpoint import ViewpointEstimator, load_viewpoint_estimator
 from genego_ros.parameters import Parameters
 from genego_ros.types import (
@@ -61,9 +62,11 @@ class ExoObserver:
         describer: Describer | None = None,
     ) -> None:
         self._device = resolve_device(parameters.device)
-        self._hand_model = HandModel.load(weights.locate("hand_mesh"))
+        self._hand_model = load_hand_mesh()
         self._depth_estimator = load_depth_estimator(parameters)
         self._viewpoint_estimator = viewpoint or load_viewpoint_estimator(parameters)
+        self._scales = ScaleTracker()
+        self._smoother = OneEuro()
         self._descriptions = DescriptionStream(describer or load_describer(parameters))
         # Last, since it holds what must be given back.
         self._hand_estimator = load_hand_estimator(parameters)
@@ -89,6 +92,8 @@ class ExoObserver:
         """Ends a stream: what comes next is observed as the first frame of another."""
         self._hand_estimator.forget()
         self._viewpoint_estimator.forget()
+        self._scales.forget()
+        self._smoother.forget()
         self._descriptions.forget()
 
     def close(self) -> None:
@@ -124,8 +129,11 @@ class ExoObserver:
             meshes = [(model.fit(hand.keypoints, hand.side), model.faces(hand.side)) for hand in hands]
             rendered = hand_depth(meshes, frame.camera)
         with clock.measure("scale"):
-            depth, scale, hands = calibrate(depth_map, hands, rendered)
             limits = self.parameters.depth
+            measured = measure_scale(depth_map, hands, rendered, limits.far)
+            known = self._scales.follow(measured, frame.stamp_ns)
+            depth, scale, hands = calibrate(depth_map, hands, rendered, known)
+            hands = self._smoother.smooth(hands, frame, self.parameters.hands.smoothing)
             depth = np.where((depth >= limits.near) & (depth <= limits.far), depth, np.float32(np.nan))
         around = depth if depth_map else np.full_like(depth, np.nan)
         with clock.measure("viewpoint"):
@@ -159,6 +167,12 @@ class ExoObserver:
         )
 
 
+def load_hand_mesh() -> HandModel:
+    """The hand behind D_hand: MANO's where the user has imported it, as in the paper, else the one that ships."""
+    mano = weights.mano_directory() / "MANO_RIGHT.npz"
+    return HandModel.load_mano(mano) if mano.is_file() else HandModel.load(weights.locate("hand_mesh"))
+
+
 class StageClock:
     """Milliseconds by stage."""
 
@@ -173,12 +187,15 @@ class StageClock:
 
 
 def calibrate(
-    depth_map: DepthMap | None, hands: tuple[Hand, ...], rendered: HandDepth
+    depth_map: DepthMap | None, hands: tuple[Hand, ...], rendered: HandDepth, scale: Scale | None = None
 ) -> tuple[FloatArray, Scale, tuple[Hand, ...]]:
     """Makes depth and hands agree on the metre; without any depth the hands' own serves.
 
-    Relative depth is scaled by the hands (s* of the paper). Metric depth from a camera is the better
+    Depth that is not metric is scaled by the hands (s* of the paper). Metric depth from a camera is the better
     ruler: it stays, and each hand is moved along its rays until it lies where the camera measured it.
+
+    Args:
+        scale: s* for depth that is not metric, as `ScaleTracker` gives it; by default what these hands alone say.
 
     Returns:
         D'_exo in metres, s*, and the hands.
@@ -186,7 +203,8 @@ def calibrate(
     if depth_map is None:
         return rendered.depth, Scale(1.0, source="hand_mesh" if hands else "none"), hands
     if depth_map.kind == "metric":
-        regions = [rendered.hand == i for i in range(len(hands))]
+        inner = inner_region(rendered, depth_map.values)
+        regions = [inner & (rendered.hand == i) for i in range(len(hands))]
         ratios = [fit_scale(rendered.depth[region], depth_map.values[region]) for region in regions]
         corrected = tuple(_at_measured_depth(hand, ratio) for hand, ratio in zip(hands, ratios, strict=True))
         compared = [ratio for ratio in ratios if ratio is not None]
@@ -197,8 +215,8 @@ def calibrate(
             source="topic" if depth_map.source == "topic" else "model",
         )
         return depth_map.values, scale, corrected
-    scale = fit_scale(rendered.depth, depth_map.values) or Scale(1.0, source="none")
-    return depth_map.values * np.float32(scale.factor), scale, hands
+    scale = scale or measure_scale(depth_map, hands, rendered) or Scale(1.0, source="none")
+    return metric_depth(depth_map, scale), scale, hands
 
 
 def _at_measured_depth(hand: Hand, ratio: Scale | None) -> Hand:

@@ -8,7 +8,12 @@ from genego_ros.backends import load_backend
 from genego_ros.parameters import Parameters
 from genego_ros.types import Frame, Hand
 
-BACKENDS = {"mediapipe": "genego_ros.observation.hands.mediapipe:MediaPipeHands"}
+BACKENDS = {
+    "mediapipe": "genego_ros.observation.hands.mediapipe:MediaPipeHands",
+    "wilor": "genego_ros.observation.hands.crops:WiLoRHands",
+    "hamer": "genego_ros.observation.hands.crops:HaMeRHands",
+    "acr": "genego_ros.observation.hands.acr:ACRHands",
+}
 
 
 class HandEstimator(Protocol):
