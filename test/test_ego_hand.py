@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -32,6 +32,7 @@ from genego_ros.training.ego_hand import (
     measures,
     mirrored,
     prepare,
+    sees_head,
     turned,
 )
 from genego_ros.training.loop import save_weights
@@ -245,6 +246,18 @@ def test_measures_of_known_errors() -> None:
     assert found["x_cm"] == pytest.approx(1.0, abs=1e-4)
     assert found["calibration"] == pytest.approx(1.0, abs=1e-3)
     assert 50 < found["mpjpe_mean_pose"] < 150
+
+
+def test_the_head_is_seen_while_all_of_it_is_in_the_picture() -> None:
+    pairs = some_pairs()
+    edge = 41.5 / CAMERA.fx * 1.5  # metres from the axis to the right border, 1.5 m away
+
+    def seen_at(*eyes: float) -> bool:
+        X = np.tile(rigid.invert(rigid.compose(np.eye(3), eyes)), (6, 1, 1))
+        return sees_head(replace(pairs, T_ego_exo=X), 0)
+
+    assert seen_at(0.0, 0.0, 1.5) and seen_at(edge - 0.13, 0.0, 1.5)
+    assert not seen_at(edge - 0.11, 0.0, 1.5) and not seen_at(0.0, 0.0, -1.5)
 
 
 def test_the_command_trains_on_recordings_and_keeps_them_small(
