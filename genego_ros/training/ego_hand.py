@@ -51,7 +51,7 @@ _ZOOM = (0.95, 1.35)
 _KEPT = ("stem.", "stages.0.", "stages.1.", "stages.2.")
 """Of the stem, down to 1/8 of the picture's size: what ImageNet taught about edges and texture. To learn it anew would
 take most of the time."""
-_RATES = {f"backbone.encoder.{name}": 0.0 for name in _KEPT} | {"backbone.encoder.": 0.3, "backbone.vit.": 0.5}
+_RATES = {f"backbone.encoder.{name}": 0.0 for name in _KEPT} | {"backbone.encoder.": 0.1, "backbone.vit.": 0.5}
 _PRESENCE_WEIGHT, _VARIANCE_WEIGHT, _HINT_WEIGHT = 0.1, 0.05, 0.3
 
 

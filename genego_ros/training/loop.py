@@ -5,6 +5,7 @@ goes on as if it never had been. OUT holds
 
     checkpoint.pt        the last state: network, averaged weights, optimizer
     weights.safetensors  the averaged weights for use, float16, as of that checkpoint
+    settings.json        what it is trained with
     log.jsonl            a line every few steps and every validation; events.* is the same for TensorBoard
     curve.png            the log as a picture
 """
@@ -47,7 +48,8 @@ except ModuleNotFoundError as missing:
         f"training needs the Python package '{missing.name}': pip install accelerate transformers tensorboard"
     ) from missing
 
-CHECKPOINT, WEIGHTS, LOG, CURVE = "checkpoint.pt", "weights.safetensors", "log.jsonl", "curve.png"
+CHECKPOINT, WEIGHTS, SETTINGS = "checkpoint.pt", "weights.safetensors", "settings.json"
+LOG, CURVE = "log.jsonl", "curve.png"
 _TIMINGS = 3
 
 _log = logging.getLogger(__name__)
@@ -204,6 +206,7 @@ class _Run:
             self._resume(self.state)
             self.state = {}
         _drop_after(self.out / LOG, self.step)
+        self._write_settings()
         began = time.monotonic() - self.seconds
         saved = validated = self.seconds
         settings = self.settings
@@ -233,6 +236,11 @@ class _Run:
                 self._validate()
         self._save()
         return self._progress() >= 1
+
+    def _write_settings(self) -> None:
+        said = {**asdict(self.settings), "precision": self.precision}
+        said |= {"configuration": dict(self.task.configuration), "data": self.task.fingerprint}
+        (self.out / SETTINGS).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
     def _progress(self) -> float:
         """Share of the run that is done: steps done over steps planned, which for a run of so many minutes is the same
@@ -414,7 +422,8 @@ def _signals() -> Iterator[_Stop]:
 
 
 def _begin_worker(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process answers it
+    for number in (signal.SIGINT, signal.SIGTERM):  # both can reach the whole group; the main process answers them
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
 
 
