@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from genego_ros import cli
 from genego_ros.data.datasets import open_dataset
 from genego_ros.errors import GenEgoError
+from genego_ros.evaluation.pose_errors import pa_mpjpe
 from genego_ros.geometry import rigid
 from genego_ros.observation.ego_hand import load_ego_hand_estimator
 from genego_ros.observation.ego_hand_network import (
@@ -269,6 +270,17 @@ def test_measures_of_known_errors() -> None:
     assert found["x_cm"] == pytest.approx(1.0, abs=1e-4)
     assert found["calibration"] == pytest.approx(1.0, abs=1e-3)
     assert 50 < found["mpjpe_mean_pose"] < 150
+
+
+def test_errors_of_shape_are_those_of_the_evaluation() -> None:
+    pairs = some_pairs()
+    truth = np.nan_to_num(pairs.ego)
+    estimate = 1.1 * truth + np.random.default_rng(9).normal(0, 0.01, truth.shape)
+    said = Said(Prediction(torch.from_numpy(estimate).float(), torch.zeros(6, 2), torch.zeros(6, 2), torch.empty(0)))
+    hands = [(row, side) for row in range(6) for side in range(2) if (row, side) != (5, 0)]
+    expected = 1000 * np.median([pa_mpjpe(estimate[hand], truth[hand]) for hand in hands])
+    assert 5 < expected < 20
+    assert measures(said, pairs, SMALL, mean_pose(pairs.ego))["pa_mpjpe"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_head_is_seen_while_all_of_it_is_in_the_picture() -> None:

@@ -304,7 +304,7 @@ def measures(network: nn.Module, pairs: Pairs, form: Form, mean: Float64Array) -
         "mpjpe_mean_pose": constant[labelled],
         **{f"mpjpe_{side}": error[labelled[:, i], i] for i, side in enumerate(SIDES)},
         "mpjpe_head": error[rows[head]][labelled[rows[head]]],
-        "pa_mpjpe": np.array(shapes),
+        "pa_mpjpe": 1000 * np.array(shapes),
         **{"x_deg": degrees, "x_cm": centimetres, "x_deg_head": degrees[head], "x_cm_head": centimetres[head]},
     }
     medians = {name: float(np.median(values)) for name, values in errors.items() if values.size}
