@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -19,19 +19,31 @@ from torch import Tensor, nn
 from genego_ros import cli
 from genego_ros.data.datasets import open_dataset
 from genego_ros.errors import GenEgoError
+from genego_ros.evaluation.pose_errors import pa_mpjpe
 from genego_ros.geometry import rigid
 from genego_ros.observation.ego_hand import load_ego_hand_estimator
-from genego_ros.observation.ego_hand_network import FORMS, SPREAD, EgoHandNetwork, Form, Prediction, view_numbers
+from genego_ros.observation.ego_hand_network import (
+    FORMS,
+    HINTS,
+    SPREAD,
+    EgoHandNetwork,
+    Form,
+    Prediction,
+    hint_numbers,
+    view_numbers,
+)
 from genego_ros.parameters import Parameters
 from genego_ros.training.ego_hand import (
     AugmentedPairs,
     EgoHandTask,
+    Look,
     in_picture,
-    kept_camera,
+    kept_look,
     mean_pose,
     measures,
     mirrored,
     prepare,
+    sees_head,
     turned,
 )
 from genego_ros.training.loop import save_weights
@@ -150,17 +162,17 @@ def test_base_is_a_vision_transformer_that_starts_from_a_folder(tmp_path: Path) 
 
 
 def test_a_mirror_turns_left_into_right() -> None:
-    pairs = some_pairs()
-    picture, camera, exo, ego = mirrored(pairs.pictures[0], kept_camera(pairs, 0), pairs.exo[0], pairs.ego[0])
-    before, after = project(CAMERA, pairs.exo[0]), project(camera, exo)
+    look = kept_look(some_pairs(), 0)
+    other = mirrored(look)
+    before, after = project(CAMERA, look.exo), project(other.camera, other.exo)
     np.testing.assert_allclose(after[0, :, 0], CAMERA.width - 1 - before[1, :, 0])
     np.testing.assert_allclose(after[0, :, 1], before[1, :, 1])
-    # X in the mirror is a rotation too, and still takes the one view's hands to the other's.
-    flip = np.diag([-1.0, 1.0, 1.0, 1.0])
-    np.testing.assert_allclose(rigid.apply(flip @ pairs.T_ego_exo[0] @ flip, exo), ego, atol=1e-12)
-    again = mirrored(picture, camera, exo, ego)
-    assert np.array_equal(again[0], pairs.pictures[0]) and again[1] == CAMERA
-    assert np.array_equal(again[2], pairs.exo[0]) and np.array_equal(again[3], pairs.ego[0])
+    assert np.linalg.det(other.T_exo_ego[:3, :3]) == pytest.approx(1.0)
+    np.testing.assert_allclose(rigid.apply(other.T_exo_ego, other.ego), other.exo, atol=1e-12)
+    again = mirrored(other)
+    assert again.camera == CAMERA and np.array_equal(again.picture, look.picture)
+    for name in ("exo", "ego", "T_exo_ego"):
+        assert np.array_equal(getattr(again, name), getattr(look, name))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -170,12 +182,15 @@ def test_a_turned_camera_sees_the_hands_where_its_labels_say(seed: int) -> None:
     picture = np.zeros((180, 320, 3), np.uint8)
     for point in project(camera, points):
         cv2.circle(picture, np.rint(point).astype(int).tolist(), 3, (255, 255, 255), -1)
-    seen, seen_camera, exo = turned(picture, camera, points[None], (256, 144), np.random.default_rng(seed))
-    assert (seen_camera.width, seen_camera.height) == (256, 144)
+    eyes = rigid.compose(Rotation.from_rotvec([0.3, 2.0, 0.1]).as_matrix(), [0.1, -0.3, 1.4])
+    ego = rigid.apply(rigid.invert(eyes), points[None])
+    look = turned(Look(picture, camera, points[None], ego, eyes), (256, 144), np.random.default_rng(seed))
+    assert (look.camera.width, look.camera.height) == (256, 144)
+    np.testing.assert_allclose(rigid.apply(look.T_exo_ego, ego), look.exo, atol=1e-12)
     found = 0
-    for u, v in project(seen_camera, exo[0]):
+    for u, v in project(look.camera, look.exo[0]):
         if 8 < u < 248 and 8 < v < 136:
-            patch = seen[round(v) - 7 : round(v) + 8, round(u) - 7 : round(u) + 8, 0].astype(float)
+            patch = look.picture[round(v) - 7 : round(v) + 8, round(u) - 7 : round(u) + 8, 0].astype(float)
             rows, columns = np.indices(patch.shape) - 7
             middle = [round(u) + (columns * patch).sum() / patch.sum(), round(v) + (rows * patch).sum() / patch.sum()]
             np.testing.assert_allclose(middle, [u, v], atol=0.7)
@@ -189,6 +204,16 @@ def test_a_hand_is_there_while_half_of_it_is_in_the_picture() -> None:
     out[:11] = [2.0, 0.0, 1.0]
     assert in_picture(CAMERA, np.stack([hand, out])).tolist() == [True, False]
     assert in_picture(CAMERA, np.stack([-hand, np.full((21, 3), np.nan)])).tolist() == [False, False]
+
+
+def test_hints_tell_where_the_hands_and_the_eyes_are() -> None:
+    exo = np.full((2, 21, 3), [0.25, -0.5, 2.0])
+    exo[0, 3] = [0.1, 0.1, -1.0]  # behind the camera
+    exo[1] = np.nan
+    hints = hint_numbers(exo, rigid.compose(np.eye(3), [0.5, 0.0, 1.0]))
+    np.testing.assert_allclose(hints[:3], [0.5, -1.0, 2.0])
+    assert np.isnan(hints[9:12]).all() and np.isfinite(hints[12:63]).all() and np.isnan(hints[63:126]).all()
+    np.testing.assert_allclose(hints[126:], [1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 2])
 
 
 def test_examples_are_a_function_of_the_generator_and_hold_no_nan() -> None:
@@ -207,10 +232,10 @@ class Said(nn.Module):
 
     def __init__(self, prediction: Prediction) -> None:
         super().__init__()
-        self.keypoints, self.presence, self.log_variance = (nn.Parameter(part) for part in prediction)
+        self.keypoints, self.presence, self.log_variance = (nn.Parameter(part) for part in prediction[:3])
 
     def forward(self, pictures: Tensor, views: Tensor) -> Prediction:
-        return Prediction(self.keypoints, self.presence, self.log_variance)
+        return Prediction(self.keypoints, self.presence, self.log_variance, torch.zeros(len(pictures), HINTS))
 
 
 def test_joints_learn_by_l2_alone_and_deviations_by_their_errors() -> None:
@@ -222,7 +247,7 @@ def test_joints_learn_by_l2_alone_and_deviations_by_their_errors() -> None:
     }
     error = 0.01 * torch.randn(6, 2, 21, 3, generator=torch.Generator().manual_seed(0))
     expected = error.square().mean((2, 3)).log()
-    said = Said(Prediction(batch["ego"] + error, torch.zeros(6, 2), expected))
+    said = Said(Prediction(batch["ego"] + error, torch.zeros(6, 2), expected, torch.empty(0)))
     task.losses(said, batch)["loss"].backward()
     # d/dp of the mean over the 11 labelled hands and 63 coordinates of ((p - t) / SPREAD)^2
     gradient = 2 * error / SPREAD**2 / (11 * 63) * batch["labelled"][:, :, None, None]
@@ -236,7 +261,7 @@ def test_measures_of_known_errors() -> None:
     pairs = some_pairs()
     shift = np.array([0.006, 0.0, 0.008])
     truth = torch.from_numpy(np.nan_to_num(pairs.ego) + shift).float()
-    said = Said(Prediction(truth, torch.zeros(6, 2), torch.full((6, 2), float(np.log(1e-4 / 3)))))
+    said = Said(Prediction(truth, torch.zeros(6, 2), torch.full((6, 2), float(np.log(1e-4 / 3))), torch.empty(0)))
     found = measures(said, pairs, SMALL, mean_pose(pairs.ego))
     for name in ("mpjpe", "mpjpe_left", "mpjpe_right"):
         assert found[name] == pytest.approx(10.0, abs=1e-3)
@@ -245,6 +270,29 @@ def test_measures_of_known_errors() -> None:
     assert found["x_cm"] == pytest.approx(1.0, abs=1e-4)
     assert found["calibration"] == pytest.approx(1.0, abs=1e-3)
     assert 50 < found["mpjpe_mean_pose"] < 150
+
+
+def test_errors_of_shape_are_those_of_the_evaluation() -> None:
+    pairs = some_pairs()
+    truth = np.nan_to_num(pairs.ego)
+    estimate = 1.1 * truth + np.random.default_rng(9).normal(0, 0.01, truth.shape)
+    said = Said(Prediction(torch.from_numpy(estimate).float(), torch.zeros(6, 2), torch.zeros(6, 2), torch.empty(0)))
+    hands = [(row, side) for row in range(6) for side in range(2) if (row, side) != (5, 0)]
+    expected = 1000 * np.median([pa_mpjpe(estimate[hand], truth[hand]) for hand in hands])
+    assert 5 < expected < 20
+    assert measures(said, pairs, SMALL, mean_pose(pairs.ego))["pa_mpjpe"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_head_is_seen_while_all_of_it_is_in_the_picture() -> None:
+    pairs = some_pairs()
+    edge = 41.5 / CAMERA.fx * 1.5  # metres from the axis to the right border, 1.5 m away
+
+    def seen_at(*eyes: float) -> bool:
+        X = np.tile(rigid.invert(rigid.compose(np.eye(3), eyes)), (6, 1, 1))
+        return sees_head(replace(pairs, T_ego_exo=X), 0)
+
+    assert seen_at(0.0, 0.0, 1.5) and seen_at(edge - 0.13, 0.0, 1.5)
+    assert not seen_at(edge - 0.11, 0.0, 1.5) and not seen_at(0.0, 0.0, -1.5)
 
 
 def test_the_command_trains_on_recordings_and_keeps_them_small(
@@ -268,7 +316,7 @@ def test_the_command_trains_on_recordings_and_keeps_them_small(
     np.testing.assert_allclose(pairs.ego[1], sample.ego.keypoints)
     both = rigid.apply(pairs.T_ego_exo[1], pairs.exo[1])
     np.testing.assert_allclose(both, pairs.ego[1], atol=1e-6)
-    assert kept_camera(pairs, 1) == sample.exo[0].frame.camera.resized(80, 40)
+    assert kept_look(pairs, 1).camera == sample.exo[0].frame.camera.resized(80, 40)
     assert len(list((tmp_path / "run" / "cache").glob("*.npy"))) == 1
 
 

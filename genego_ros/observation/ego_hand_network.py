@@ -19,12 +19,15 @@ from torch import Tensor, nn
 
 from genego_ros.efficientnet import CHANNELS, DEVIATION, MEAN, EfficientNetLite0, fold, load_efficientnet
 from genego_ros.errors import GenEgoError
-from genego_ros.types import KEYPOINTS, SIDES, Camera, FloatArray
+from genego_ros.types import KEYPOINTS, SIDES, Camera, Float64Array, FloatArray
 
 HANDS = len(SIDES)
 SPREAD = 0.1
 """Metres: the unit of what the regressor puts out."""
+HINTS = HANDS * KEYPOINTS * 3 + 12
 _PATCH = 16
+_NEAREST = 0.05
+"""Metres before the camera; what is nearer or behind has no place in a picture."""
 _STAGES = 5
 """Of EfficientNet-Lite0, up to its features at 1/16."""
 _REGRESSOR = 512
@@ -68,6 +71,9 @@ class Prediction(NamedTuple):
     """float (N, 2): logit of the probability that the picture shows the hand."""
     log_variance: Tensor
     """float (N, 2): natural logarithm of the expected square error of a coordinate, metres squared."""
+    hints: Tensor
+    """float (N, HINTS): P_exo and the eyes' pose, as `hint_numbers` gives them; asked for in training alone, where it
+    teaches the network what P_ego follows from."""
 
 
 class EgoHandNetwork(nn.Module):
@@ -89,6 +95,7 @@ class EgoHandNetwork(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.regressor = nn.Sequential(nn.Linear(form.channels, _REGRESSOR), nn.GELU(), last)
+        self.hints = nn.Linear(_REGRESSOR, HINTS)
         self.register_buffer("mean_pose", torch.zeros(HANDS, KEYPOINTS, 3))
         mean, deviation = _PIXELS[form.size]
         self.register_buffer("pixel_mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
@@ -103,10 +110,11 @@ class EgoHandNetwork(nn.Module):
         """
         normalised = (pictures - self.pixel_mean) / self.pixel_deviation
         seen = self.backbone(normalised, self.view(views).unsqueeze(1))
-        out = self.regressor(seen).float().unflatten(1, (HANDS, -1))
+        hidden = self.regressor[:-1](seen)
+        out = self.regressor[-1](hidden).float().unflatten(1, (HANDS, -1))
         offsets = out[..., :-2].unflatten(2, (KEYPOINTS, 3))
         log_variance = out[..., -1] + 2 * torch.tensor(SPREAD).log()
-        return Prediction(self.mean_pose + SPREAD * offsets, out[..., -2], log_variance)
+        return Prediction(self.mean_pose + SPREAD * offsets, out[..., -2], log_variance, self.hints(hidden).float())
 
 
 class _Tiny(nn.Module):
@@ -182,6 +190,20 @@ def view_numbers(camera: Camera) -> FloatArray:
     right, below = (camera.width - 0.5 - camera.cx) / camera.fx, (camera.height - 0.5 - camera.cy) / camera.fy
     left, above = (camera.cx + 0.5) / camera.fx, (camera.cy + 0.5) / camera.fy
     return np.array([right, below, left, above], np.float32)
+
+
+def hint_numbers(exo: Float64Array, T_exo_ego: Float64Array) -> FloatArray:
+    """float32 (HINTS,), all of order one, NaN where there is no label: of each keypoint of P_exo its place in the
+    picture (tangents, in quarters) and its distance along z (from one metre, in halves), and of the eyes the rotation
+    matrix and the place (in halves of a metre).
+
+    Args:
+        exo: float64 (2, 21, 3), metres, exo optical frame; NaN where there is no label.
+        T_exo_ego: float64 (4, 4), the pose of the eyes in the exo optical frame.
+    """
+    x, y, z = np.moveaxis(np.where(exo[..., 2:] > _NEAREST, exo, np.nan), -1, 0)
+    hands = np.stack([4 * x / z, 4 * y / z, 2 * (z - 1)], axis=-1)
+    return np.concatenate([hands.ravel(), T_exo_ego[:3, :3].ravel(), 2 * T_exo_ego[:3, 3]]).astype(np.float32)
 
 
 def start_network(size: str, folder: Path | None = None) -> EgoHandNetwork:

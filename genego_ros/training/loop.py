@@ -5,6 +5,7 @@ goes on as if it never had been. OUT holds
 
     checkpoint.pt        the last state: network, averaged weights, optimizer
     weights.safetensors  the averaged weights for use, float16, as of that checkpoint
+    settings.json        what it is trained with
     log.jsonl            a line every few steps and every validation; events.* is the same for TensorBoard
     curve.png            the log as a picture
 """
@@ -28,13 +29,13 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset, default_convert
 from tqdm import tqdm
 
 from genego_ros.errors import GenEgoError
+from genego_ros.training.checkpoint import read_checkpoint, save_weights, write_whole
 from genego_ros.training.curve import draw_curve, read_log
 from genego_ros.types import Array
 
@@ -47,11 +48,9 @@ except ModuleNotFoundError as missing:
         f"training needs the Python package '{missing.name}': pip install accelerate transformers tensorboard"
     ) from missing
 
-CHECKPOINT, WEIGHTS, LOG, CURVE = "checkpoint.pt", "weights.safetensors", "log.jsonl", "curve.png"
-_STATE = {"settings", "precision", "step", "seconds", "network", "average", "optimizer", "scaler"}
-"""What a checkpoint holds."""
+CHECKPOINT, WEIGHTS, SETTINGS = "checkpoint.pt", "weights.safetensors", "settings.json"
+LOG, CURVE = "log.jsonl", "curve.png"
 _TIMINGS = 3
-_LARGEST = torch.finfo(torch.float16).max
 
 _log = logging.getLogger(__name__)
 
@@ -178,12 +177,14 @@ class _Run:
         self.task, self.settings, self.out = task, settings, out
         on_cpu = settings.device == "cpu"
         batches = _Batches(task.samples, settings.batch, settings.seed)
-        self.state = _read_checkpoint(out / CHECKPOINT, settings.device)
+        self.state = read_checkpoint(out / CHECKPOINT, settings.device)
         precision = self.state["precision"] if self.state else settings.precision
         if precision == "auto":
             batch = default_convert(batches[0])
             precision = _faster(task, batch, torch.device(settings.device))
         self.batches, self.precision = batches, precision
+        if on_cpu and precision == "fp16":
+            raise GenEgoError("a CPU does not train in fp16: leave --precision out")
         AcceleratorState._reset_state(reset_partial_state=True)  # it would keep the precision of an earlier run
         self.accelerator = Accelerator(mixed_precision=precision, cpu=on_cpu)
         if self.accelerator.num_processes > 1:
@@ -198,12 +199,14 @@ class _Run:
         self.peaks = [group["lr"] * group.pop("factor") for group in optimizer.param_groups]
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer, device_placement=[False, False])
         self.step, self.seconds = 0, 0.0
+        self.losses: dict[str, Tensor] = {}
 
     def go(self) -> bool:
         if self.state:
             self._resume(self.state)
             self.state = {}
         _drop_after(self.out / LOG, self.step)
+        self._write_settings()
         began = time.monotonic() - self.seconds
         saved = validated = self.seconds
         settings = self.settings
@@ -217,23 +220,27 @@ class _Run:
             for batch in self._batches():
                 if stop.wanted or self._progress() >= 1:
                     break
-                losses = self._learn(batch)
+                self.losses = self._learn(batch)
                 self.step += 1
                 self.seconds = time.monotonic() - began
                 bar.update()
                 if self.step % settings.log_steps == 0:
-                    self._note_losses(losses, bar)
+                    self._note_losses(self.losses, bar)
                 if self.seconds - validated > 60 * settings.validate_minutes:
                     self._validate()
                     validated = self.seconds = time.monotonic() - began
                 if self.seconds - saved > 60 * settings.checkpoint_minutes:
-                    self._check(losses)
                     self._save()
                     saved = self.seconds
             if not stop.wanted:
                 self._validate()
         self._save()
         return self._progress() >= 1
+
+    def _write_settings(self) -> None:
+        said = {**asdict(self.settings), "precision": self.precision}
+        said |= {"configuration": dict(self.task.configuration), "data": self.task.fingerprint}
+        (self.out / SETTINGS).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
     def _progress(self) -> float:
         """Share of the run that is done: steps done over steps planned, which for a run of so many minutes is the same
@@ -257,7 +264,7 @@ class _Run:
 
     def _learn(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         # Whatever a network draws (dropout) depends on the step too, not on what ran before.
-        torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
+        torch.manual_seed((self.settings.seed * 1_000_003 + self.step) % 2**63)
         factor = _schedule(self._progress(), self.settings.warmup)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
@@ -306,6 +313,8 @@ class _Run:
             self.board.add_scalar(f"{kind}/{name}", value, self.step)
 
     def _save(self) -> None:
+        if self.losses:
+            self._check(self.losses)
         scaler = self.accelerator.scaler
         state = {
             "settings": self._identity(),
@@ -317,14 +326,12 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler is not None else {},
         }
-        partial = self.out / f"{CHECKPOINT}.partial"
         try:
-            torch.save(state, partial)
-            partial.replace(self.out / CHECKPOINT)
+            write_whole(self.out / CHECKPOINT, lambda partial: torch.save(state, partial))
             metadata = {"seed": self.settings.seed, "steps": self.step, "data": self.task.fingerprint}
             save_weights(self.average.module, self.task.configuration, self.out / WEIGHTS, metadata)
             draw_curve(self.out / LOG, self.out / CURVE)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the latter is torch's for a full disk
             raise GenEgoError(f"{self.out}: cannot be written ({error}); make room, then run it again") from error
 
     def _resume(self, state: dict[str, Any]) -> None:
@@ -351,41 +358,6 @@ class _Run:
         settings = asdict(self.settings)
         own = {name: settings[name] for name in ("batch", "rate", "warmup", "weight_decay", "averaging", "seed")}
         return {**own, "configuration": json.dumps(dict(self.task.configuration)), "data": self.task.fingerprint}
-
-
-def _read_checkpoint(path: Path, device: str) -> dict[str, Any]:
-    """What a checkpoint holds; empty where there is none."""
-    if not path.exists():
-        return {}
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        missing = _STATE - state.keys()
-    except Exception as error:  # the zip's, the pickle's and torch's own errors have no common ground
-        raise GenEgoError(
-            f"{path}: the checkpoint is damaged ({error}); put a copy back, or delete it to begin anew"
-        ) from error
-    if missing:
-        raise GenEgoError(f"{path}: no checkpoint of this program (no {min(missing)}); delete it to begin anew")
-    return state
-
-
-def save_weights(
-    network: nn.Module, configuration: Mapping[str, Any], path: Path, metadata: Mapping[str, Any] | None = None
-) -> None:
-    """Writes a network's tensors as float16 (those that do not fit in it as they are), with what it takes to build it.
-
-    The file appears whole or not at all. Its metadata has `configuration` as JSON, beside `metadata`.
-    """
-    tensors = {name: _half(tensor.detach().cpu()) for name, tensor in network.state_dict().items()}
-    texts = {name: str(value) for name, value in (metadata or {}).items()}
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(save(tensors, {"configuration": json.dumps(dict(configuration), sort_keys=True), **texts}))
-    partial.replace(path)
-
-
-def _half(tensor: Tensor) -> Tensor:
-    fits = tensor.is_floating_point() and (tensor.abs() <= _LARGEST).all()
-    return (tensor.half() if fits else tensor).contiguous()
 
 
 def _faster(task: Task, batch: Mapping[str, Tensor], device: torch.device) -> str:
@@ -450,7 +422,8 @@ def _signals() -> Iterator[_Stop]:
 
 
 def _begin_worker(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process answers it
+    for number in (signal.SIGINT, signal.SIGTERM):  # both can reach the whole group; the main process answers them
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
 
 
