@@ -108,9 +108,11 @@ class ByStamp:
         self.parameters = Parameters.from_mapping({"description.rate_hz": 30.0, **values})
         self.let = threading.Event()
         self.let.set()
+        self.busy = threading.Event()
         self.described: list[int] = []
 
     def describe(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> str:
+        self.busy.set()
         assert self.let.wait(5)
         self.described.append(frame.stamp_ns)
         if frame.stamp_ns < 0:
@@ -197,7 +199,9 @@ def test_close_waits_for_the_text_that_is_being_written_and_leaves_no_thread() -
     stream.offer(frame_at(1), (), NOTHING)
     time.sleep(PAUSE)
     describer.let.clear()
+    describer.busy.clear()
     stream.offer(frame_at(2), (), NOTHING)
+    assert describer.busy.wait(5)
     threading.Timer(0.05, describer.let.set).start()
     stream.close()
     assert describer.described == [1, 2]
