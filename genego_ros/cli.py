@@ -30,6 +30,7 @@ COMMANDS = {
     "doctor": ("genego_ros.ros.doctor", "what is installed and running, what is wrong, and the cure"),
     "parameters": ("genego_ros.commands.parameters", "list every parameter"),
     "weights": ("genego_ros.commands.weights", "install, list or verify the weights of models"),
+    "train": ("genego_ros.commands.train", "train a network on recordings"),
     "bench": ("genego_ros.commands.bench", "measure speed and accuracy against a reference"),
     "test": ("genego_ros.commands.test", "run the linters, the type checker and the tests"),
 }

@@ -1,0 +1,56 @@
+"""`./genego train MODEL DATASET`: trains the networks of this package."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from genego_ros.device import resolve_device
+
+MODELS = {"ego-hand": "genego_ros.training.ego_hand"}
+"""What can be trained -> its module, which offers `prepare(args) -> (Task, Settings)`. Of the settings it chooses,
+those that the command line gives are exchanged."""
+INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", choices=sorted(MODELS))
+    parser.add_argument("dataset", type=Path, help="recordings: H2O, TACO or rendered")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a run that lies here is gone on with")
+    parser.add_argument("--split", default="train", help="list of splits.json to learn from, or all (default train)")
+    parser.add_argument("--size", default="", help="of the network, where it comes in several")
+    parser.add_argument("--start", type=Path, metavar="PATH", help="weights to start from")
+    parser.add_argument("--minutes", type=float, default=0.0, help="how long to train, or")
+    parser.add_argument("--steps", type=int, default=0, help="how many steps")
+    parser.add_argument("--batch", type=int, help="samples a step")
+    parser.add_argument("--rate", type=float, help="highest learning rate")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", choices=("auto", "no", "bf16", "fp16"), default="auto")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    parser.add_argument("--workers", type=int, help="processes that prepare batches")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains until the steps or minutes are over; exit status 130 where Ctrl-C or SIGTERM ended it before.
+
+    Raises:
+        GenEgoError: see `training.loop.train`; no such data set, split or size, a package for training is missing.
+    """
+    from genego_ros.training.loop import WEIGHTS, train
+
+    task, settings = import_module(MODELS[args.model]).prepare(args)
+    given = {name: getattr(args, name) for name in ("batch", "rate", "workers") if getattr(args, name) is not None}
+    settings = replace(
+        settings,
+        steps=args.steps,
+        minutes=args.minutes,
+        seed=args.seed,
+        precision=args.precision,
+        device=resolve_device(args.device),
+        **given,
+    )
+    finished = train(task, settings, args.out)
+    print(f"weights: {args.out / WEIGHTS}" + ("" if finished else "; stopped early: the same command goes on"))
+    return 0 if finished else INTERRUPTED

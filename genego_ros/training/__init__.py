@@ -1,0 +1,1 @@
+"""Training of the networks, on the recordings of genego_ros.data."""

@@ -1,0 +1,424 @@
+"""The one loop that trains every network.
+
+What a run learns from is a function of its seed and the number of the step alone, so a run that was interrupted
+goes on as if it never had been. OUT holds
+
+    checkpoint.pt        the last state: network, averaged weights, optimizer
+    weights.safetensors  the averaged weights for use, float16, as of that checkpoint
+    log.jsonl            a line every few steps and every validation; events.* is the same for TensorBoard
+    curve.png            the log as a picture
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import math
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from genego_ros.errors import GenEgoError
+from genego_ros.training.curve import draw_curve, read_log
+from genego_ros.types import Array
+
+try:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from torch.utils.tensorboard import SummaryWriter
+except ModuleNotFoundError as missing:
+    raise GenEgoError(
+        f"training needs the Python package '{missing.name}': pip install accelerate transformers tensorboard"
+    ) from missing
+
+CHECKPOINT, WEIGHTS, LOG, CURVE = "checkpoint.pt", "weights.safetensors", "log.jsonl", "curve.png"
+_LARGEST = torch.finfo(torch.float16).max
+
+_log = logging.getLogger(__name__)
+
+
+class Samples(Protocol):
+    """What there is to learn from; handed to worker processes, so it holds no network."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: NDArray[np.int64], rng: np.random.Generator) -> Mapping[str, Array]:
+        """Arrays of these samples, which become tensors on the device; `rng` is for the augmentation."""
+        ...
+
+
+class Task(Protocol):
+    """A network, and how it learns."""
+
+    network: nn.Module
+    samples: Samples
+    configuration: Mapping[str, Any]
+    """All that is needed to build the network again; what JSON can hold. Goes into the metadata of the weights."""
+    fingerprint: str
+    """Of the data."""
+    rates: Mapping[str, float]
+    """Beginning of a parameter's name -> factor on the learning rate, where it is not 1."""
+
+    def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Scalars of a batch; `loss` is minimised, the others are logged."""
+        ...
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Measures of the averaged weights, which are in evaluation mode; empty where there is nothing to measure."""
+        ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how a network is trained. One of `steps` and `minutes` says how long."""
+
+    steps: int = 0
+    minutes: float = 0.0
+    """The run takes as many steps as fit, interruptions not counted."""
+    batch: int = 64
+    rate: float = 1e-3
+    """The highest learning rate: AdamW (Loshchilov and Hutter, 2019), raised linearly over the share `warmup` of the
+    run, then lowered along a cosine to 0."""
+    warmup: float = 0.05
+    weight_decay: float = 0.05
+    """Not for biases and normalisations."""
+    averaging: float = 0.999
+    """Decay a step of the exponential average of the weights, faster at the beginning: min(averaging, (1 + n) /
+    (10 + n)) at step n."""
+    largest_gradient: float = 1.0
+    """Norm to which gradients are clipped."""
+    seed: int = 0
+    precision: str = "auto"
+    """`no` (float32), `bf16` or `fp16`; `auto` is bf16 where the processor computes in it, else `no`."""
+    device: str = "cpu"
+    """As `resolve_device` gives it."""
+    workers: int = 0
+    """Processes that prepare batches beside the training."""
+    checkpoint_minutes: float = 5.0
+    validate_minutes: float = 5.0
+    log_steps: int = 20
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.log_steps < 1 or self.workers < 0 or self.seed < 0:
+            raise GenEgoError("--batch must be at least 1, --workers and --seed at least 0")
+        if not self.rate > 0:
+            raise GenEgoError(f"the learning rate is {self.rate}: it must be positive")
+
+
+class _Stop:
+    """Raised by a signal, looked at between steps."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+
+class _Batches(Dataset[Mapping[str, Array]]):
+    """Batch `step` of a run, whoever asks for it and when: every epoch is a new order of all samples."""
+
+    def __init__(self, samples: Samples, size: int, seed: int) -> None:
+        if not len(samples):
+            raise GenEgoError("there is no sample to train on; choose another split or data set")
+        self._samples, self._size, self._seed = samples, size, seed
+
+    def __getitem__(self, step: int) -> Mapping[str, Array]:
+        places = np.arange(step * self._size, (step + 1) * self._size)
+        epochs, within = np.divmod(places, len(self._samples))
+        indices = np.concatenate([self._order(epoch)[within[epochs == epoch]] for epoch in np.unique(epochs)])
+        return self._samples.batch(indices, np.random.default_rng((self._seed, 1, step)))
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng((self._seed, 0, int(epoch))).permutation(len(self._samples))
+
+
+def train(task: Task, settings: Settings, out: Path) -> bool:
+    """Trains, or goes on with the run that lies in `out`.
+
+    A run may be given another length when it goes on; the schedule is then that of the new length. Ctrl-C or SIGTERM
+    ends it after the current step with a checkpoint.
+
+    Returns:
+        Whether the run came to its end.
+
+    Raises:
+        GenEgoError: nothing to train on, a folder that cannot be written or holds a run with other settings, a
+            damaged checkpoint, a loss that is not finite.
+    """
+    if (settings.steps > 0) == (settings.minutes > 0):
+        raise GenEgoError("how long to train? Give --steps or --minutes, a positive number, and not both")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GenEgoError(f"{out}: cannot be made ({error.strerror}); choose another --out") from error
+    return _Run(task, settings, out).go()
+
+
+class _Run:
+    def __init__(self, task: Task, settings: Settings, out: Path) -> None:
+        self.task, self.settings, self.out = task, settings, out
+        on_cpu = settings.device == "cpu"
+        precision = _precision(settings) if settings.precision == "auto" else settings.precision
+        AcceleratorState._reset_state(reset_partial_state=True)  # it would keep the precision of an earlier run
+        self.accelerator = Accelerator(mixed_precision=precision, cpu=on_cpu)
+        if self.accelerator.num_processes > 1:
+            raise GenEgoError("training runs in one process on one device: start it without accelerate launch")
+        if not on_cpu:
+            torch.cuda.set_device(settings.device)
+        self.device = torch.device(settings.device)
+        network = task.network.to(self.device)
+        self.average = AveragedModel(network, multi_avg_fn=self._averaged, use_buffers=True)
+        optimizer = torch.optim.AdamW(_groups(network, task.rates, settings.weight_decay), lr=settings.rate)
+        self.peaks = [group["lr"] * group.pop("factor") for group in optimizer.param_groups]
+        self.network, self.optimizer = self.accelerator.prepare(network, optimizer, device_placement=[False, False])
+        self.step, self.seconds = 0, 0.0
+
+    def go(self) -> bool:
+        if (self.out / CHECKPOINT).exists():
+            self._resume()
+        _drop_after(self.out / LOG, self.step)
+        began = time.monotonic() - self.seconds
+        saved = validated = self.seconds
+        settings = self.settings
+        with (
+            _signals() as stop,
+            SummaryWriter(str(self.out), purge_step=self.step) as board,
+            tqdm(total=settings.steps or None, initial=self.step, unit="step", dynamic_ncols=True) as bar,
+        ):
+            self.board = board
+            self.network.train()
+            for batch in self._batches():
+                if stop.wanted or self._progress() >= 1:
+                    break
+                losses = self._learn(batch)
+                self.step += 1
+                self.seconds = time.monotonic() - began
+                bar.update()
+                if self.step % settings.log_steps == 0:
+                    self._note_losses(losses, bar)
+                if self.seconds - validated > 60 * settings.validate_minutes:
+                    self._validate()
+                    validated = self.seconds = time.monotonic() - began
+                if self.seconds - saved > 60 * settings.checkpoint_minutes:
+                    self._check(losses)
+                    self._save()
+                    saved = self.seconds
+            if not stop.wanted:
+                self._validate()
+        self._save()
+        return self._progress() >= 1
+
+    def _progress(self) -> float:
+        """Share of the run that is done: steps done over steps planned, which for a run of so many minutes is the same
+        as time over time."""
+        if self.settings.steps:
+            return self.step / self.settings.steps
+        return self.seconds / (60 * self.settings.minutes)
+
+    def _batches(self) -> Iterator[dict[str, Tensor]]:
+        settings = self.settings
+        loader: DataLoader[Mapping[str, Array]] = DataLoader(
+            _Batches(self.task.samples, settings.batch, settings.seed),
+            batch_size=None,
+            sampler=itertools.count(self.step),
+            num_workers=settings.workers,
+            pin_memory=self.device.type == "cuda",
+            worker_init_fn=_begin_worker,
+        )
+        for batch in loader:
+            yield {name: values.to(self.device, non_blocking=True) for name, values in batch.items()}
+
+    def _learn(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        # Whatever a network draws (dropout) depends on the step too, not on what ran before.
+        torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
+        factor = _schedule(self._progress(), self.settings.warmup)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        # The network computes in mixed precision and gives float32 back, so that losses are summed in float32.
+        losses = self.task.losses(self.network, batch)
+        self.accelerator.backward(losses["loss"])
+        self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.largest_gradient)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update_parameters(self.accelerator.unwrap_model(self.network))
+        return {name: value.detach() for name, value in losses.items()}
+
+    @torch.no_grad()
+    def _averaged(self, average: Sequence[Tensor], current: Sequence[Tensor], number: Tensor | int) -> None:
+        n = int(number)
+        decay = min(self.settings.averaging, (1 + n) / (10 + n))
+        if average[0].is_floating_point():
+            torch._foreach_lerp_(list(average), list(current), 1 - decay)
+        else:
+            torch._foreach_copy_(list(average), list(current))  # counters of batch normalisations
+
+    def _note_losses(self, losses: Mapping[str, Tensor], bar: tqdm[Any]) -> None:
+        self._check(losses)
+        values = {name: float(value) for name, value in losses.items()}
+        bar.set_postfix(loss=f"{values['loss']:.4g}", refresh=False)
+        rate = self.optimizer.param_groups[0]["lr"]
+        self._note("train", {**values, "rate": rate})
+
+    def _check(self, losses: Mapping[str, Tensor]) -> None:
+        if not math.isfinite(loss := float(losses["loss"])):
+            raise GenEgoError(
+                f"{self.out}: the loss is {loss} at step {self.step}; begin anew in another --out with a lower --rate, "
+                "or with --precision no"
+            )
+
+    def _validate(self) -> None:
+        measures = self.task.validate(self.average.module.eval())
+        if measures:
+            self._note("validation", measures)
+
+    def _note(self, kind: str, values: Mapping[str, float]) -> None:
+        line = {"step": self.step, "seconds": round(self.seconds, 2), "kind": kind, **values}
+        with (self.out / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        for name, value in values.items():
+            self.board.add_scalar(f"{kind}/{name}", value, self.step)
+
+    def _save(self) -> None:
+        scaler = self.accelerator.scaler
+        state = {
+            "settings": self._identity(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "network": self.accelerator.unwrap_model(self.network).state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else {},
+        }
+        partial = self.out / f"{CHECKPOINT}.partial"
+        try:
+            torch.save(state, partial)
+            partial.replace(self.out / CHECKPOINT)
+            metadata = {"seed": self.settings.seed, "steps": self.step, "data": self.task.fingerprint}
+            save_weights(self.average.module, self.task.configuration, self.out / WEIGHTS, metadata)
+            draw_curve(self.out / LOG, self.out / CURVE)
+        except OSError as error:
+            raise GenEgoError(f"{self.out}: cannot be written ({error}); make room, then run it again") from error
+
+    def _resume(self) -> None:
+        path = self.out / CHECKPOINT
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            identity = state["settings"]
+        except Exception as error:  # the zip's, the pickle's and torch's own errors have no common ground
+            raise GenEgoError(
+                f"{path}: the checkpoint is damaged ({error}); put a copy back, or delete it to begin anew"
+            ) from error
+        if differing := [name for name, value in self._identity().items() if identity.get(name) != value]:
+            raise GenEgoError(
+                f"{self.out} holds a run with other {' and '.join(differing)}: choose another --out, or delete it"
+            )
+        try:
+            self.accelerator.unwrap_model(self.network).load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise GenEgoError(
+                f"{path}: the checkpoint does not fit this network ({error}); delete it to begin anew"
+            ) from error
+        _log.info("%s: going on at step %d", self.out, self.step)
+
+    def _identity(self) -> dict[str, Any]:
+        """All that a run's result depends on, but for its length."""
+        settings = asdict(self.settings)
+        own = {name: settings[name] for name in ("batch", "rate", "warmup", "weight_decay", "averaging", "seed")}
+        return {**own, "configuration": json.dumps(dict(self.task.configuration)), "data": self.task.fingerprint}
+
+
+def save_weights(
+    network: nn.Module, configuration: Mapping[str, Any], path: Path, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Writes a network's tensors as float16 (those that do not fit in it as they are), with what it takes to build it.
+
+    The file appears whole or not at all. Its metadata has `configuration` as JSON, beside `metadata`.
+    """
+    tensors = {name: _half(tensor.detach().cpu()) for name, tensor in network.state_dict().items()}
+    texts = {name: str(value) for name, value in (metadata or {}).items()}
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(save(tensors, {"configuration": json.dumps(dict(configuration), sort_keys=True), **texts}))
+    partial.replace(path)
+
+
+def _half(tensor: Tensor) -> Tensor:
+    fits = tensor.is_floating_point() and (tensor.abs() <= _LARGEST).all()
+    return (tensor.half() if fits else tensor).contiguous()
+
+
+def _precision(settings: Settings) -> str:
+    if settings.device == "cpu":
+        computes_in_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    else:
+        computes_in_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if computes_in_bf16 else "no"
+
+
+def _groups(network: nn.Module, rates: Mapping[str, float], weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups by factor on the learning rate and by whether they decay."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            factor = next((rates[start] for start in rates if name.startswith(start)), 1.0)
+            groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": parameters, "factor": factor, "weight_decay": weight_decay if decays else 0.0}
+        for (factor, decays), parameters in groups.items()
+    ]
+
+
+def _schedule(progress: float, warmup: float) -> float:
+    """Factor on the learning rate, 0 to 1, after a share of the run."""
+    if progress < warmup:
+        # The first step must not be lost on a factor of 0.
+        return max(progress / warmup, 1e-3)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
+
+
+@contextmanager
+def _signals() -> Iterator[_Stop]:
+    """SIGINT and SIGTERM ask for an end; a second one is answered as ever."""
+    stop = _Stop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, _: Any) -> None:
+        stop.wanted = True
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _begin_worker(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process answers it
+    cv2.setNumThreads(0)
+
+
+def _drop_after(log: Path, step: int) -> None:
+    """Takes out the lines of steps that are done again."""
+    if log.exists():
+        kept = [line for line in read_log(log) if line["step"] <= step]
+        log.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
