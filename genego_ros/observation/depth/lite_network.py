@@ -8,13 +8,12 @@ from the smallest features, and given back to them.
 from __future__ import annotations
 
 import math
-from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -126,20 +125,22 @@ def start_network() -> LiteNetwork:
     return LiteNetwork(fold(load_efficientnet()))
 
 
-def save_network(network: LiteNetwork, path: Path) -> None:
-    """Writes the weights for inference as safetensors in float16, normalisations folded."""
-    folded = fold(deepcopy(network).cpu().eval())
-    tensors = {name: tensor.half().contiguous() for name, tensor in folded.state_dict().items()}
-    save_file(tensors, path, metadata={"format": "pt"})
-
-
 def load_network(path: Path) -> LiteNetwork:
-    """The network for inference, float32, on the CPU.
+    """The network for inference: in evaluation mode, normalisations folded, float32, on the CPU.
 
     Raises:
-        GenEgoError: no such file, or not one that `save_network` wrote.
+        GenEgoError: no such file, or not this network's weights.
     """
-    network = fold(LiteNetwork().eval())
+    return fold(load_network_to_train(path).eval()).requires_grad_(False)
+
+
+def load_network_to_train(path: Path) -> LiteNetwork:
+    """The network as `./genego train depth` left it.
+
+    Raises:
+        GenEgoError: no such file, or not this network's weights.
+    """
+    network = LiteNetwork()
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -148,4 +149,4 @@ def load_network(path: Path) -> LiteNetwork:
             f"{path}: no weights of the depth backend `lite` ({reason}); make them with ./genego train depth, or leave "
             "the parameter depth.weights empty"
         ) from error
-    return network.requires_grad_(False)
+    return network
