@@ -40,8 +40,8 @@ _DISTANCE = 1.0
 
 class Prediction(NamedTuple):
     log_depth: Tensor
-    """float (N, H / 2, W / 2): natural logarithm of the depth along z, in metres but for one factor a picture. The factor
-    is as good as one picture can tell."""
+    """float (N, H / 2, W / 2): natural logarithm of the depth along z, in metres but for one factor a picture; the
+    factor is as near to 1 as one picture can tell."""
     log_tangent: Tensor
     """float (N,): natural logarithm of the tangent of half the horizontal field of view."""
 
@@ -111,9 +111,7 @@ class LiteNetwork(nn.Module):
 
 
 def _convolution(channels: int, out: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)
-    )
+    return nn.Sequential(nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True))
 
 
 def start_network() -> LiteNetwork:
