@@ -22,7 +22,7 @@ from genego_ros.errors import GenEgoError
 
 STEP = 32
 """Pictures' sides are multiples of this."""
-LEAST_BLOCKS, MOST_BLOCKS = 56, 64
+LEAST_BLOCKS, MOST_BLOCKS = 54, 64
 """Of STEP x STEP pixels, that a picture has."""
 LONGEST = 3.5
 """Ratio of the sides above which a picture is squeezed."""
