@@ -17,11 +17,13 @@ from scipy.spatial.transform import Rotation
 from genego_ros import weights
 from genego_ros.data.h2o import H2O
 from genego_ros.errors import GenEgoError
+from genego_ros.geometry.camera import rays
 from genego_ros.geometry.rigid import compose
 from genego_ros.observation.depth.lite import LiteDepth
 from genego_ros.observation.depth.lite_network import LiteNetwork, Prediction
 from genego_ros.parameters import Parameters
 from genego_ros.training import depth as depth_training
+from genego_ros.training import rooms
 from genego_ros.training.appearance import disguise
 from genego_ros.training.depth import DepthSamples, views
 from genego_ros.training.depth_loss import depth_losses, sum_of_slopes
@@ -126,6 +128,42 @@ def test_a_picture_without_depth_teaches_nothing_wrong() -> None:
     assert float(losses["loss"].detach()) == 0.0 and torch.isfinite(prediction.log_depth.grad).all()  # type: ignore[union-attr]
 
 
+def test_rooms_have_the_depth_of_their_boxes() -> None:
+    """Against Open3D's ray casting of the same boxes as meshes."""
+    o3d = pytest.importorskip("open3d")
+    rng = np.random.default_rng(3)
+    boxes = rooms.Boxes(
+        np.vstack([[0.2, 0.3, 2.0], rng.uniform([-1, -0.5, 1], [1, 0.5, 3.5], (6, 3))]),
+        np.vstack([[2.0, 1.5, 3.0], rng.uniform(0.1, 0.5, (6, 3))]),
+        np.concatenate([[0.2], rng.uniform(-3, 3, 6)]),
+    )
+    camera = Camera(72, 56, 60.0, 62.0, 35.5, 27.5)
+    turn = Rotation.from_euler("YXZ", [10, -8, 5], degrees=True).as_matrix()
+    scene = o3d.t.geometry.RaycastingScene()
+    for centre, half, angle in zip(*boxes, strict=True):
+        mesh = o3d.geometry.TriangleMesh.create_box(*(2 * half))
+        mesh.translate(-half)
+        mesh.rotate(Rotation.from_rotvec([0, angle, 0]).as_matrix(), center=(0, 0, 0))
+        mesh.translate(centre)
+        scene.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
+    directions = rays(camera) @ turn.T.astype(np.float32)
+    cast = scene.cast_rays(o3d.core.Tensor(np.concatenate([np.zeros_like(directions), directions], axis=2)))
+    depth, seen, _ = rooms.trace(boxes, turn, camera)
+    assert len(np.unique(seen)) >= 5
+    assert np.quantile(np.abs(depth - cast["t_hit"].numpy()), 0.995) < 1e-4
+
+
+def test_rooms_are_drawn_within_reason() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [rooms.draw_room((96, 64), [np.full((50, 60, 3), 90, np.uint8)], rng) for _ in range(20)]
+    for picture, depth, log_tangent in drawn:
+        assert picture.shape == (64, 96, 3) and depth.shape == (32, 48)
+        assert np.isfinite(depth).all() and (depth > 0.02).all() and (depth < 20).all()
+        assert 38 < 2 * math.degrees(math.atan(math.exp(log_tangent))) < 80
+    assert np.std([picture.mean() for picture, _, _ in drawn]) > 10
+    assert np.median([depth.max() / depth.min() for _, depth, _ in drawn]) > 2
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> H2O:
     root = tmp_path_factory.mktemp("h2o")
@@ -160,6 +198,7 @@ def test_pictures_and_depth_run_the_same_way(dataset: H2O, monkeypatch: pytest.M
     shown = replace(view, frame=replace(view.frame, rgb=rgb, depth=ramp))
     monkeypatch.setattr(depth_training, "disguise", lambda picture, rng: picture)
     monkeypatch.setattr(H2O, "view", lambda *_: shown)
+    monkeypatch.setattr(depth_training, "ROOMS", 0.0)
     samples = DepthSamples(dataset, views(dataset.ids)[0])
     found = samples.batch(np.zeros(8, int), np.random.default_rng(0))
     for picture, depth in zip(found["pictures"], found["depth"], strict=True):

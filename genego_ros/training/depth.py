@@ -26,12 +26,15 @@ from genego_ros.observation.depth.lite_network import LiteNetwork, load_network_
 from genego_ros.training.appearance import disguise
 from genego_ros.training.depth_loss import depth_losses
 from genego_ros.training.loop import Settings
+from genego_ros.training.rooms import draw_room
 from genego_ros.training.virtual_view import depth_of, draw_view, picture_of
-from genego_ros.types import Array
+from genego_ros.types import Array, ByteArray, FloatArray
 
 SIZES = ((288, 224), (320, 192), (256, 256))
 SHARES = (0.55, 0.35, 0.1)
 """Of the batches, by size."""
+ROOMS = 0.3
+"""Share of the samples that `rooms` draws."""
 HELD_OUT = 10
 """Every so many recordings, the first of them measures instead of being learned from."""
 VALIDATED = 48
@@ -74,7 +77,8 @@ def views(ids: SampleIds) -> tuple[tuple[ViewId, ...], tuple[ViewId, ...]]:
 
 
 class DepthSamples:
-    """Each view seen by a virtual camera in its place, in another appearance."""
+    """Each view seen by a virtual camera in its place, in another appearance; in the place of some, rooms that are made
+    up."""
 
     def __init__(self, dataset: H2O, ids: Sequence[ViewId]) -> None:
         self._dataset, self._ids = dataset, ids
@@ -86,19 +90,30 @@ class DepthSamples:
         """`pictures` uint8 (N, H, W, 3), `depth` float32 (N, H / 2, W / 2), metres, NaN invalid, and `log_tangent`
         float32 (N,), see `Prediction`; a batch has one size."""
         size = SIZES[rng.choice(len(SIZES), p=SHARES)]
-        samples = [self._sample(self._ids[index], size, rng) for index in indices]
+        pictures: list[ByteArray] = []
+        samples = []
+        for index in indices:
+            if rng.random() < ROOMS:
+                picture, depth, log_tangent = draw_room(size, pictures, rng)
+            else:
+                picture, depth, log_tangent = self._recorded(self._ids[index], size, rng)
+                pictures.append(picture)
+            if rng.random() < 0.5:
+                picture, depth = np.ascontiguousarray(picture[:, ::-1]), depth[:, ::-1]
+            sample = {"pictures": disguise(picture, rng), "depth": depth, "log_tangent": np.float32(log_tangent)}
+            samples.append(sample)
         return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
-    def _sample(self, id: ViewId, size: tuple[int, int], rng: np.random.Generator) -> dict[str, Array]:
+    def _recorded(
+        self, id: ViewId, size: tuple[int, int], rng: np.random.Generator
+    ) -> tuple[ByteArray, FloatArray, float]:
         frame = self._dataset.view(*id).frame
         assert frame.depth is not None  # H2O refuses recordings without
         view = draw_view(frame.camera, size, rng)
         border = cv2.BORDER_REFLECT_101 if rng.random() < 0.5 else cv2.BORDER_CONSTANT
         picture = picture_of(view, frame.rgb, frame.camera, border)
         depth = depth_of(view, frame.depth, frame.camera, (size[0] // 2, size[1] // 2))
-        if rng.random() < 0.5:
-            picture, depth = np.ascontiguousarray(picture[:, ::-1]), depth[:, ::-1]
-        return {"pictures": disguise(picture, rng), "depth": depth, "log_tangent": np.float32(view.log_tangent)}
+        return picture, depth, view.log_tangent
 
 
 class DepthTask:
