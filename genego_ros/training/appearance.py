@@ -126,7 +126,7 @@ def _noise(x: FloatArray, rng: np.random.Generator) -> FloatArray:
     x = x + np.float32(strength) * grain * (np.float32(0.4) + np.sqrt(np.clip(x, 0, 1)))
     if rng.random() < 0.3:
         blotches = rng.standard_normal((height // 6, width // 6, 3), np.float32)
-        x = x + cv2.resize(blotches, (width, height)) * np.float32(rng.exponential(0.015))
+        x = x + np.asarray(cv2.resize(blotches, (width, height)), np.float32) * np.float32(rng.exponential(0.015))
     return x
 
 

@@ -187,7 +187,7 @@ def _texture(pictures: Sequence[ByteArray], rng: np.random.Generator) -> ByteArr
     kind = rng.random()
     side = (TEXTURE, TEXTURE)
     if pictures and kind < 0.45:
-        source = pictures[rng.integers(len(pictures))]
+        source = pictures[int(rng.integers(len(pictures)))]
         height, width = source.shape[:2]
         h, w = (int(rng.uniform(0.15, 0.7) * length) for length in (height, width))
         top, left = rng.integers(0, height - h), rng.integers(0, width - w)
