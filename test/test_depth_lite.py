@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,7 @@ from genego_ros.observation.depth.lite_network import (
     load_network_to_train,
     network_size,
 )
+from genego_ros.observation.depth.upsampling import upsample
 from genego_ros.parameters import Parameters
 from genego_ros.training.loop import save_weights
 from genego_ros.types import Camera, Frame
@@ -100,8 +102,8 @@ def test_depth_has_the_size_of_the_picture(estimator: LiteDepth, size: tuple[int
 
 
 def test_depth_and_field_of_view_are_the_networks(estimator: LiteDepth, weights: Path) -> None:
-    """At the network's own size nothing is resized but the depth, whose inverse is interpolated."""
-    shown = frame(288, 224)
+    """At the network's own size nothing is resized but the depth, whose inverse is interpolated where all is grey."""
+    shown = replace(frame(288, 224), rgb=np.full((224, 288, 3), 90, np.uint8))
     with torch.no_grad():
         found = load_network(weights)(torch.from_numpy(shown.rgb).permute(2, 0, 1)[None] / 255.0)
     inverse = functional.interpolate((-found.log_depth).exp()[None], scale_factor=2.0, mode="bilinear")
@@ -109,6 +111,29 @@ def test_depth_and_field_of_view_are_the_networks(estimator: LiteDepth, weights:
     np.testing.assert_allclose(depth.values, 1 / inverse[0, 0].numpy(), rtol=1e-3)
     assert depth.camera is not None
     assert depth.camera.fx == pytest.approx(288 / 2 / float(found.log_tangent.exp()), rel=1e-3)
+
+
+def test_upsampled_planes_stay_planes() -> None:
+    """Whatever is painted on them."""
+    rows, columns = np.mgrid[:56, :72]
+    inverse = (1 + 0.004 * columns + 0.006 * rows).astype(np.float32)
+    rgb = np.random.default_rng(0).integers(0, 255, (224, 288, 3), np.uint8)
+    v, u = (np.mgrid[:224, :288] + 0.5) / 4 - 0.5
+    plane = 1 / (1 + 0.004 * u + 0.006 * v)
+    np.testing.assert_allclose(upsample(inverse, rgb)[4:-4, 4:-4], plane[4:-4, 4:-4], rtol=1e-5)
+
+
+def test_upsampled_edges_are_the_pictures() -> None:
+    """A near white square on a far black ground: between them no depth is made up, as interpolation would."""
+    rgb = np.zeros((240, 320, 3), np.uint8)
+    rgb[63:154, 91:186] = 230
+    near = rgb[..., 0] > 0
+    inverse = np.where(near, 1 / 0.6, 1 / 1.8)[2::4, 2::4].astype(np.float32)
+    found = upsample(inverse, rgb)
+    truth = np.where(near, 0.6, 1.8)
+    wrong = np.abs(found - truth) > 0.05
+    linear = np.abs(1 / cv2.resize(inverse, (320, 240)) - truth) > 0.05
+    assert linear.sum() > 1000 and wrong.sum() < 0.2 * linear.sum()
 
 
 @pytest.mark.parametrize("level", [0, 255])

@@ -23,6 +23,7 @@ from genego_ros.errors import GenEgoError
 from genego_ros.evaluation.depth_errors import DepthError, depth_error, median_factor
 from genego_ros.observation.depth.lite import predict
 from genego_ros.observation.depth.lite_network import LiteNetwork, load_network_to_train, start_network
+from genego_ros.observation.depth.upsampling import upsample
 from genego_ros.training.appearance import disguise
 from genego_ros.training.depth_loss import depth_losses
 from genego_ros.training.loop import Settings
@@ -155,7 +156,7 @@ class DepthTask:
             frame = self._dataset.view(*id).frame
             inverse, tangent = predict(network, frame.rgb, device)
             camera = frame.camera
-            depth = 1 / cv2.resize(inverse, (camera.width, camera.height), interpolation=cv2.INTER_LINEAR)
+            depth = upsample(inverse, frame.rgb)
             assert frame.depth is not None
             errors.append(depth_error(depth, frame.depth, median_factor(depth, frame.depth)))
             turns.append(abs(math.atan(tangent) - math.atan(camera.width / (2 * camera.fx))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -14,6 +13,7 @@ from genego_ros.device import resolve_device
 from genego_ros.geometry.squeeze import squeeze
 from genego_ros.observation.depth import DepthMap
 from genego_ros.observation.depth.lite_network import LiteNetwork, load_network, network_size
+from genego_ros.observation.depth.upsampling import upsample
 from genego_ros.parameters import Parameters
 from genego_ros.types import ByteArray, Camera, FloatArray, Frame
 
@@ -38,10 +38,8 @@ class LiteDepth:
         """Relative depth of the whole picture, finite and positive everywhere, and K_exo with square pixels."""
         height, width = frame.rgb.shape[:2]
         inverse, tangent = predict(self._network, frame.rgb, self._device)
-        # The inverse depth of a plane is linear in the picture, so that planes stay planes between the samples.
-        depth = 1 / cv2.resize(inverse, (width, height), interpolation=cv2.INTER_LINEAR)
         camera = Camera.from_hfov(width, height, float(np.degrees(2 * np.arctan(tangent))))
-        return DepthMap(np.asarray(depth, np.float32), "lite", "relative", camera)
+        return DepthMap(upsample(inverse, frame.rgb), "lite", "relative", camera)
 
     def _warm_up(self, width: int, height: int) -> None:
         """The first picture of a size takes several times as long."""
