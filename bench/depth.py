@@ -2,11 +2,14 @@
 
 Two predictors that do not look at the picture stand beside it: the same depth everywhere, and a fixed ramp, which
 takes every picture for a table that is `RAMP` times as far away at its upper edge as at its lower.
+
+`python -m bench.depth FILE` measures weights that are yet to become the package's.
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,8 +37,11 @@ _SUN = "other_formats_SUN_depth.png"
 """Its bits are turned by three, as SUN RGB-D stores depth."""
 
 
-def run() -> list[Result]:
-    estimator = LiteDepth(Parameters())
+def run(weights: str = "") -> list[Result]:
+    """Args:
+    weights: a file, instead of the weights that come with the package.
+    """
+    estimator = LiteDepth(Parameters.from_mapping({"depth.weights": weights}))
     predictors: dict[str, Callable[[Frame], Array]] = {
         "lite": lambda frame: estimator.estimate(frame).values,
         "constant": lambda frame: np.ones(frame.rgb.shape[:2]),
@@ -100,3 +106,8 @@ def pictures(folder: Path) -> Iterator[Frame]:
             raw = (raw >> 3) | (raw << 13)
         metres = np.where(raw > 0, raw / np.float32(unit), np.nan).astype(np.float32)
         yield Frame(np.asarray(rgb), Camera.from_hfov(rgb.shape[1], rgb.shape[0], 60.0), metres)
+
+
+if __name__ == "__main__":
+    for result in run(sys.argv[1]):
+        print(f"{result.name}: {result.value:.3f} {result.unit}, target {result.target}; ramp {result.reference_value}")

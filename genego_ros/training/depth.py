@@ -36,7 +36,7 @@ SHARES = (0.55, 0.35, 0.1)
 """Of the batches, by size."""
 ROOMS = 0.3
 """Share of the samples that `rooms` draws."""
-HELD_OUT = 10
+HELD_OUT = 20
 """Every so many recordings, the first of them measures instead of being learned from."""
 VALIDATED = 48
 """Pictures that are looked at for a measure."""
