@@ -122,11 +122,11 @@ def _noise(x: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Of the sensor, stronger where it is bright, and in blotches of colour as cheap cameras leave them."""
     height, width = x.shape[:2]
     strength = rng.exponential(0.015)
-    grain = rng.standard_normal((height, width, 3), np.float32)
-    x = x + np.float32(strength) * grain * (np.float32(0.4) + np.sqrt(np.clip(x, 0, 1)))
+    grain: FloatArray = rng.standard_normal((height, width, 3), np.float32)
+    x = np.asarray(x + np.float32(strength) * grain * (np.float32(0.4) + np.sqrt(np.clip(x, 0, 1))), np.float32)
     if rng.random() < 0.3:
-        blotches = rng.standard_normal((height // 6, width // 6, 3), np.float32)
-        x = x + np.asarray(cv2.resize(blotches, (width, height)), np.float32) * np.float32(rng.exponential(0.015))
+        blotches: FloatArray = rng.standard_normal((height // 6, width // 6, 3), np.float32)
+        x = x + np.float32(rng.exponential(0.015)) * np.asarray(cv2.resize(blotches, (width, height)), np.float32)
     return x
 
 

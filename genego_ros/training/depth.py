@@ -92,7 +92,7 @@ class DepthSamples:
         float32 (N,), see `Prediction`; a batch has one size."""
         size = SIZES[rng.choice(len(SIZES), p=SHARES)]
         pictures: list[ByteArray] = []
-        samples = []
+        samples: list[dict[str, Array]] = []
         for index in indices:
             if rng.random() < ROOMS:
                 picture, depth, log_tangent = draw_room(size, pictures, rng)
@@ -101,8 +101,8 @@ class DepthSamples:
                 pictures.append(picture)
             if rng.random() < 0.5:
                 picture, depth = np.ascontiguousarray(picture[:, ::-1]), depth[:, ::-1]
-            sample = {"pictures": disguise(picture, rng), "depth": depth, "log_tangent": np.float32(log_tangent)}
-            samples.append(sample)
+            tangent = np.asarray(log_tangent, np.float32)
+            samples.append({"pictures": disguise(picture, rng), "depth": depth, "log_tangent": tangent})
         return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
     def _recorded(
