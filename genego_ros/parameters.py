@@ -88,6 +88,12 @@ class DepthParameters:
         "where D_exo comes from; while `topic` has no depth image, the hands' own depth serves",
         read_only=True,
     )
+    weights: str = parameter(
+        "",
+        "file or folder of the depth network's weights; empty: those of `lite` that come with the package",
+        read_only=True,
+    )
+    checkout: str = parameter("", "`vggt`: folder of a checkout of facebookresearch/vggt", read_only=True)
     near: float = parameter(0.1, "depth below this is invalid", unit="m", low=0.0, high=10.0)
     far: float = parameter(8.0, "depth beyond this is invalid", unit="m", low=0.1, high=100.0)
 

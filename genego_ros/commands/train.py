@@ -9,7 +9,7 @@ from pathlib import Path
 
 from genego_ros.device import resolve_device
 
-MODELS = {"ego-hand": "genego_ros.training.ego_hand"}
+MODELS = {"depth": "genego_ros.training.depth", "ego-hand": "genego_ros.training.ego_hand"}
 """What can be trained -> its module, which offers `prepare(args) -> (Task, Settings)`. Of the settings it chooses,
 those that the command line gives are exchanged."""
 INTERRUPTED = 130
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, help="samples a step")
     parser.add_argument("--rate", type=float, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--precision", choices=("auto", "no", "bf16", "fp16"), default="auto")
+    parser.add_argument("--precision", choices=("auto", "no", "bf16", "fp16"))
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--workers", type=int, help="processes that prepare batches")
 
@@ -42,13 +42,13 @@ def run(args: argparse.Namespace) -> int:
     from genego_ros.training.loop import WEIGHTS, train
 
     task, settings = import_module(MODELS[args.model]).prepare(args)
-    given = {name: getattr(args, name) for name in ("batch", "rate", "workers") if getattr(args, name) is not None}
+    chosen = ("batch", "rate", "precision", "workers")
+    given = {name: getattr(args, name) for name in chosen if getattr(args, name) is not None}
     settings = replace(
         settings,
         steps=args.steps,
         minutes=args.minutes,
         seed=args.seed,
-        precision=args.precision,
         device=resolve_device(args.device),
         **given,
     )

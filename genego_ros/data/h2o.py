@@ -137,8 +137,8 @@ class H2O(ListedDataset):
         place = int(np.searchsorted(recording.frames, id.frame))
         if place == len(recording.frames) or int(recording.frames[place]) != id.frame:
             raise GenEgoError(f"{folder / EGO_CAMERA / 'rgb' / f'{id.frame:06d}.png'}: no such frame in this recording")
-        exo = tuple(self._view(id.sequence, camera, id.frame) for camera in (id.camera, *also))
-        return self._sample(id, recording, exo, self._view(id.sequence, EGO_CAMERA, id.frame))
+        exo = tuple(self.view(id.sequence, camera, id.frame) for camera in (id.camera, *also))
+        return self._sample(id, recording, exo, self.view(id.sequence, EGO_CAMERA, id.frame))
 
     def _sample(self, id: SampleId, recording: _Recording, exo: tuple[View, ...], ego: View) -> Sample:
         meta = recording.meta
@@ -163,7 +163,12 @@ class H2O(ListedDataset):
             description="" if text is None else " ".join(text[0].split()),
         )
 
-    def _view(self, sequence: str, camera: str, number: int) -> View:
+    def view(self, sequence: str, camera: str, number: int) -> View:
+        """What one camera of a recording saw in one frame, that of the eyes included.
+
+        Raises:
+            GenEgoError: there is none, or a file of it is missing or damaged; names the path.
+        """
         folder, name = f"{self.root}/{sequence}/{camera}", f"{number:06d}"
         intrinsics = self._intrinsics(sequence, camera)
         rgb = _read_rgb(f"{folder}/rgb/{name}.png")

@@ -12,6 +12,11 @@ from genego_ros.types import Camera, FloatArray, Frame
 BACKENDS = {
     "topic": "genego_ros.observation.depth.given:TopicDepth",
     "hands": "genego_ros.observation.depth.given:NoDepth",
+    "auto": "genego_ros.observation.depth.auto:AutoDepth",
+    "lite": "genego_ros.observation.depth.lite:LiteDepth",
+    "depth_anything": "genego_ros.observation.depth.depth_anything:DepthAnything",
+    "moge": "genego_ros.observation.depth.moge:MoGe",
+    "vggt": "genego_ros.observation.depth.vggt:VGGT",
 }
 
 DepthKind = Literal["metric", "relative", "disparity"]

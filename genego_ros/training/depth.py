@@ -1,0 +1,164 @@
+"""`./genego train depth`: the network of the depth backend `lite`, on every view of a recording that has depth."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genego_ros.data.datasets import open_dataset
+from genego_ros.data.fingerprint import fingerprint
+from genego_ros.data.h2o import EGO_CAMERA, H2O
+from genego_ros.data.sample_ids import SampleIds
+from genego_ros.data.splits import ALL, FILE, Splits
+from genego_ros.errors import GenEgoError
+from genego_ros.evaluation.depth_errors import DepthError, depth_error, median_factor
+from genego_ros.observation.depth.lite import predict
+from genego_ros.observation.depth.lite_network import LiteNetwork, load_network_to_train, start_network
+from genego_ros.observation.depth.upsampling import upsample
+from genego_ros.training.appearance import disguise
+from genego_ros.training.depth_loss import depth_losses
+from genego_ros.training.loop import Settings
+from genego_ros.training.rooms import draw_room
+from genego_ros.training.virtual_view import depth_of, draw_view, picture_of
+from genego_ros.types import Array, ByteArray, FloatArray
+
+SIZES = ((288, 224), (320, 192), (256, 256))
+SHARES = (0.55, 0.35, 0.1)
+"""Of the batches, by size."""
+ROOMS = 0.3
+"""Share of the samples that `rooms` draws."""
+HELD_OUT = 20
+"""Every so many recordings, the first of them measures instead of being learned from."""
+VALIDATED = 48
+"""Pictures that are looked at for a measure."""
+
+
+class ViewId(NamedTuple):
+    sequence: str
+    camera: str
+    frame: int
+
+
+def prepare(args: argparse.Namespace) -> tuple[DepthTask, Settings]:
+    """What `./genego train depth` trains.
+
+    Raises:
+        GenEgoError: no such data set or split, recordings without depth, weights that do not fit.
+    """
+    dataset = open_dataset(args.dataset)
+    if not isinstance(dataset, H2O):
+        raise GenEgoError(f"{args.dataset}: only H2O and rendered recordings have the depth of all views; name such")
+    whole = SampleIds.of(dataset.ids)
+    ids = whole if args.split == ALL else Splits.read(args.dataset / FILE, whole).ids(args.split)
+    learned, held_out = views(ids)
+    network = load_network_to_train(args.start) if args.start else start_network()
+    task = DepthTask(network, dataset, learned, held_out)
+    return task, Settings(batch=16, rate=1e-3, weight_decay=0.01, precision="no", workers=1)
+
+
+def views(ids: SampleIds) -> tuple[tuple[ViewId, ...], tuple[ViewId, ...]]:
+    """The views of samples, those of the eyes included, to learn from and to measure with; apart by recording."""
+    sequences = sorted({run.sequence for run in ids.runs})
+    measuring = set(sequences[::HELD_OUT] if len(sequences) > 1 else ())
+    found = {ViewId(run.sequence, run.camera, int(frame)) for run in ids.runs for frame in run.frames}
+    found |= {view._replace(camera=EGO_CAMERA) for view in found}
+    learned = tuple(sorted(view for view in found if view.sequence not in measuring))
+    held_out = sorted(found.difference(learned))
+    places = np.linspace(0, len(held_out) - 1, min(VALIDATED, len(held_out))).astype(int)
+    return learned, tuple(held_out[place] for place in places)
+
+
+class DepthSamples:
+    """Each view seen by a virtual camera in its place, in another appearance; in the place of some, rooms that are made
+    up."""
+
+    def __init__(self, dataset: H2O, ids: Sequence[ViewId]) -> None:
+        self._dataset, self._ids = dataset, ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def batch(self, indices: NDArray[np.int64], rng: np.random.Generator) -> Mapping[str, Array]:
+        """`pictures` uint8 (N, H, W, 3), `depth` float32 (N, H / 2, W / 2), metres, NaN invalid, and `log_tangent`
+        float32 (N,), see `Prediction`; a batch has one size."""
+        size = SIZES[rng.choice(len(SIZES), p=SHARES)]
+        pictures: list[ByteArray] = []
+        samples: list[dict[str, Array]] = []
+        for index in indices:
+            if rng.random() < ROOMS:
+                picture, depth, log_tangent = draw_room(size, pictures, rng)
+            else:
+                picture, depth, log_tangent = self._recorded(self._ids[index], size, rng)
+                pictures.append(picture)
+            if rng.random() < 0.5:
+                picture, depth = np.ascontiguousarray(picture[:, ::-1]), depth[:, ::-1]
+            tangent = np.asarray(log_tangent, np.float32)
+            samples.append({"pictures": disguise(picture, rng), "depth": depth, "log_tangent": tangent})
+        return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+    def _recorded(
+        self, id: ViewId, size: tuple[int, int], rng: np.random.Generator
+    ) -> tuple[ByteArray, FloatArray, float]:
+        frame = self._dataset.view(*id).frame
+        assert frame.depth is not None  # H2O refuses recordings without
+        view = draw_view(frame.camera, size, rng)
+        border = cv2.BORDER_REFLECT_101 if rng.random() < 0.5 else cv2.BORDER_CONSTANT
+        picture = picture_of(view, frame.rgb, frame.camera, border)
+        depth = depth_of(view, frame.depth, frame.camera, (size[0] // 2, size[1] // 2))
+        return picture, depth, view.log_tangent
+
+
+class DepthTask:
+    """See `training.loop.Task`.
+
+    The encoder's first layers, down to 1/4 of the size, are not trained: they know real pictures, rendered ones could
+    only spoil them, and a quarter of a step's time would go there.
+    """
+
+    rates: Mapping[str, float] = {"encoder.": 0.3}
+    """The encoder knows what it sees already."""
+
+    def __init__(
+        self, network: LiteNetwork, dataset: H2O, learned: Sequence[ViewId], held_out: Sequence[ViewId]
+    ) -> None:
+        for layer in (network.encoder.stem, *network.encoder.stages[:2]):
+            layer.requires_grad_(False)
+        self.network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.samples = DepthSamples(dataset, learned)
+        self.configuration: Mapping[str, Any] = {"network": "depth_lite"}
+        self._dataset, self._held_out = dataset, held_out
+        sequences = sorted({id.sequence for id in (*learned, *held_out)})
+        files = "".join(fingerprint(dataset.root, sequence) for sequence in sequences)
+        self.fingerprint = hashlib.sha256(files.encode()).hexdigest()
+
+    def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        prediction = network(batch["pictures"].permute(0, 3, 1, 2) / 255.0)
+        return depth_losses(prediction, batch["depth"], batch["log_tangent"])
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Mean errors after median scaling, and of the field of view in degrees, on whole pictures of recordings that
+        are not learned from."""
+        if not self._held_out:
+            return {}
+        assert isinstance(network, LiteNetwork)
+        device = str(next(network.parameters()).device)
+        errors, turns = [], []
+        for id in self._held_out:
+            frame = self._dataset.view(*id).frame
+            inverse, tangent = predict(network, frame.rgb, device)
+            camera = frame.camera
+            depth = upsample(inverse, frame.rgb)
+            assert frame.depth is not None
+            errors.append(depth_error(depth, frame.depth, median_factor(depth, frame.depth)))
+            turns.append(abs(math.atan(tangent) - math.atan(camera.width / (2 * camera.fx))))
+        means = np.nanmean(errors, axis=0)
+        return {**DepthError(*means.tolist())._asdict(), "hfov_deg": math.degrees(2 * float(np.mean(turns)))}
