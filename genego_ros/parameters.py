@@ -94,6 +94,13 @@ class DepthParameters:
 
 
 @dataclass(frozen=True)
+class EgoHandParameters:
+    weights: str = parameter(
+        "phi_ego_tiny", "phi_ego: weights by their name in models/manifest.yaml, or a file", read_only=True
+    )
+
+
+@dataclass(frozen=True)
 class ViewpointParameters:
     backend: str = parameter("nominal", "how X, the pose of the person's eyes, is found", read_only=True)
     distance: float = parameter(0.5, "`nominal`: eyes to the middle of the hands", unit="m", low=0.1, high=2.0)
@@ -148,6 +155,7 @@ class Parameters:
     input: InputParameters = field(default_factory=InputParameters)
     hands: HandParameters = field(default_factory=HandParameters)
     depth: DepthParameters = field(default_factory=DepthParameters)
+    ego_hand: EgoHandParameters = field(default_factory=EgoHandParameters)
     viewpoint: ViewpointParameters = field(default_factory=ViewpointParameters)
     description: DescriptionParameters = field(default_factory=DescriptionParameters)
     ego: EgoParameters = field(default_factory=EgoParameters)

@@ -129,6 +129,8 @@ def test_it_learns_and_exports_half_precision_with_its_configuration(tmp_path: P
     assert json.loads(metadata["configuration"]) == {"width": 64}
     assert (metadata["seed"], metadata["steps"], metadata["data"]) == ("3", "150", "lines")
     assert load_file(tmp_path / "weights.safetensors")["3.weight"].dtype == torch.float16
+    said = json.loads((tmp_path / "settings.json").read_text())
+    assert (said["steps"], said["batch"], said["configuration"]) == (150, 5, {"width": 64})
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -5,6 +5,7 @@ goes on as if it never had been. OUT holds
 
     checkpoint.pt        the last state: network, averaged weights, optimizer
     weights.safetensors  the averaged weights for use, float16, as of that checkpoint
+    settings.json        what it is trained with
     log.jsonl            a line every few steps and every validation; events.* is the same for TensorBoard
     curve.png            the log as a picture
 """
@@ -19,6 +20,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,13 +29,13 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_convert
 from tqdm import tqdm
 
 from genego_ros.errors import GenEgoError
+from genego_ros.training.checkpoint import read_checkpoint, save_weights, write_whole
 from genego_ros.training.curve import draw_curve, read_log
 from genego_ros.types import Array
 
@@ -46,8 +48,9 @@ except ModuleNotFoundError as missing:
         f"training needs the Python package '{missing.name}': pip install accelerate transformers tensorboard"
     ) from missing
 
-CHECKPOINT, WEIGHTS, LOG, CURVE = "checkpoint.pt", "weights.safetensors", "log.jsonl", "curve.png"
-_LARGEST = torch.finfo(torch.float16).max
+CHECKPOINT, WEIGHTS, SETTINGS = "checkpoint.pt", "weights.safetensors", "settings.json"
+LOG, CURVE = "log.jsonl", "curve.png"
+_TIMINGS = 3
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +75,8 @@ class Task(Protocol):
     fingerprint: str
     """Of the data."""
     rates: Mapping[str, float]
-    """Beginning of a parameter's name -> factor on the learning rate, where it is not 1."""
+    """Beginning of a parameter's name -> factor on the learning rate, where it is not 1; the first that fits. 0 keeps
+    it as it is, and saves the time to learn it."""
 
     def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Scalars of a batch; `loss` is minimised, the others are logged."""
@@ -104,7 +108,8 @@ class Settings:
     """Norm to which gradients are clipped."""
     seed: int = 0
     precision: str = "auto"
-    """`no` (float32), `bf16` or `fp16`; `auto` is bf16 where the processor computes in it, else `no`."""
+    """`no` (float32), `bf16` or `fp16`; `auto` is bf16 where this network learns faster in it on this device, else
+    `no`. A run keeps the precision that it began with."""
     device: str = "cpu"
     """As `resolve_device` gives it."""
     workers: int = 0
@@ -171,7 +176,15 @@ class _Run:
     def __init__(self, task: Task, settings: Settings, out: Path) -> None:
         self.task, self.settings, self.out = task, settings, out
         on_cpu = settings.device == "cpu"
-        precision = _precision(settings) if settings.precision == "auto" else settings.precision
+        batches = _Batches(task.samples, settings.batch, settings.seed)
+        self.state = read_checkpoint(out / CHECKPOINT, settings.device)
+        precision = self.state["precision"] if self.state else settings.precision
+        if precision == "auto":
+            batch = default_convert(batches[0])
+            precision = _faster(task, batch, torch.device(settings.device))
+        self.batches, self.precision = batches, precision
+        if on_cpu and precision == "fp16":
+            raise GenEgoError("a CPU does not train in fp16: leave --precision out")
         AcceleratorState._reset_state(reset_partial_state=True)  # it would keep the precision of an earlier run
         self.accelerator = Accelerator(mixed_precision=precision, cpu=on_cpu)
         if self.accelerator.num_processes > 1:
@@ -180,16 +193,20 @@ class _Run:
             torch.cuda.set_device(settings.device)
         self.device = torch.device(settings.device)
         network = task.network.to(self.device)
+        groups = _groups(network, task.rates, settings.weight_decay)
         self.average = AveragedModel(network, multi_avg_fn=self._averaged, use_buffers=True)
-        optimizer = torch.optim.AdamW(_groups(network, task.rates, settings.weight_decay), lr=settings.rate)
+        optimizer = torch.optim.AdamW(groups, lr=settings.rate)
         self.peaks = [group["lr"] * group.pop("factor") for group in optimizer.param_groups]
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer, device_placement=[False, False])
         self.step, self.seconds = 0, 0.0
+        self.losses: dict[str, Tensor] = {}
 
     def go(self) -> bool:
-        if (self.out / CHECKPOINT).exists():
-            self._resume()
+        if self.state:
+            self._resume(self.state)
+            self.state = {}
         _drop_after(self.out / LOG, self.step)
+        self._write_settings()
         began = time.monotonic() - self.seconds
         saved = validated = self.seconds
         settings = self.settings
@@ -203,23 +220,27 @@ class _Run:
             for batch in self._batches():
                 if stop.wanted or self._progress() >= 1:
                     break
-                losses = self._learn(batch)
+                self.losses = self._learn(batch)
                 self.step += 1
                 self.seconds = time.monotonic() - began
                 bar.update()
                 if self.step % settings.log_steps == 0:
-                    self._note_losses(losses, bar)
+                    self._note_losses(self.losses, bar)
                 if self.seconds - validated > 60 * settings.validate_minutes:
                     self._validate()
                     validated = self.seconds = time.monotonic() - began
                 if self.seconds - saved > 60 * settings.checkpoint_minutes:
-                    self._check(losses)
                     self._save()
                     saved = self.seconds
             if not stop.wanted:
                 self._validate()
         self._save()
         return self._progress() >= 1
+
+    def _write_settings(self) -> None:
+        said = {**asdict(self.settings), "precision": self.precision}
+        said |= {"configuration": dict(self.task.configuration), "data": self.task.fingerprint}
+        (self.out / SETTINGS).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
     def _progress(self) -> float:
         """Share of the run that is done: steps done over steps planned, which for a run of so many minutes is the same
@@ -231,7 +252,7 @@ class _Run:
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         settings = self.settings
         loader: DataLoader[Mapping[str, Array]] = DataLoader(
-            _Batches(self.task.samples, settings.batch, settings.seed),
+            self.batches,
             batch_size=None,
             sampler=itertools.count(self.step),
             num_workers=settings.workers,
@@ -243,7 +264,7 @@ class _Run:
 
     def _learn(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         # Whatever a network draws (dropout) depends on the step too, not on what ran before.
-        torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
+        torch.manual_seed((self.settings.seed * 1_000_003 + self.step) % 2**63)
         factor = _schedule(self._progress(), self.settings.warmup)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
@@ -292,9 +313,12 @@ class _Run:
             self.board.add_scalar(f"{kind}/{name}", value, self.step)
 
     def _save(self) -> None:
+        if self.losses:
+            self._check(self.losses)
         scaler = self.accelerator.scaler
         state = {
             "settings": self._identity(),
+            "precision": self.precision,
             "step": self.step,
             "seconds": self.seconds,
             "network": self.accelerator.unwrap_model(self.network).state_dict(),
@@ -302,26 +326,17 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler is not None else {},
         }
-        partial = self.out / f"{CHECKPOINT}.partial"
         try:
-            torch.save(state, partial)
-            partial.replace(self.out / CHECKPOINT)
+            write_whole(self.out / CHECKPOINT, lambda partial: torch.save(state, partial))
             metadata = {"seed": self.settings.seed, "steps": self.step, "data": self.task.fingerprint}
             save_weights(self.average.module, self.task.configuration, self.out / WEIGHTS, metadata)
             draw_curve(self.out / LOG, self.out / CURVE)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the latter is torch's for a full disk
             raise GenEgoError(f"{self.out}: cannot be written ({error}); make room, then run it again") from error
 
-    def _resume(self) -> None:
-        path = self.out / CHECKPOINT
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            identity = state["settings"]
-        except Exception as error:  # the zip's, the pickle's and torch's own errors have no common ground
-            raise GenEgoError(
-                f"{path}: the checkpoint is damaged ({error}); put a copy back, or delete it to begin anew"
-            ) from error
-        if differing := [name for name, value in self._identity().items() if identity.get(name) != value]:
+    def _resume(self, state: dict[str, Any]) -> None:
+        mine, theirs = self._identity(), state["settings"]
+        if differing := [name for name, value in mine.items() if theirs.get(name) != value]:
             raise GenEgoError(
                 f"{self.out} holds a run with other {' and '.join(differing)}: choose another --out, or delete it"
             )
@@ -331,11 +346,11 @@ class _Run:
             self.optimizer.load_state_dict(state["optimizer"])
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
-            self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError) as error:
             raise GenEgoError(
-                f"{path}: the checkpoint does not fit this network ({error}); delete it to begin anew"
+                f"{self.out / CHECKPOINT}: the checkpoint is of another network ({error}); delete it to begin anew"
             ) from error
+        self.step, self.seconds = state["step"], state["seconds"]
         _log.info("%s: going on at step %d", self.out, self.step)
 
     def _identity(self) -> dict[str, Any]:
@@ -345,39 +360,33 @@ class _Run:
         return {**own, "configuration": json.dumps(dict(self.task.configuration)), "data": self.task.fingerprint}
 
 
-def save_weights(
-    network: nn.Module, configuration: Mapping[str, Any], path: Path, metadata: Mapping[str, Any] | None = None
-) -> None:
-    """Writes a network's tensors as float16 (those that do not fit in it as they are), with what it takes to build it.
-
-    The file appears whole or not at all. Its metadata has `configuration` as JSON, beside `metadata`.
-    """
-    tensors = {name: _half(tensor.detach().cpu()) for name, tensor in network.state_dict().items()}
-    texts = {name: str(value) for name, value in (metadata or {}).items()}
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(save(tensors, {"configuration": json.dumps(dict(configuration), sort_keys=True), **texts}))
-    partial.replace(path)
-
-
-def _half(tensor: Tensor) -> Tensor:
-    fits = tensor.is_floating_point() and (tensor.abs() <= _LARGEST).all()
-    return (tensor.half() if fits else tensor).contiguous()
-
-
-def _precision(settings: Settings) -> str:
-    if settings.device == "cpu":
-        computes_in_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    else:
-        computes_in_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16" if computes_in_bf16 else "no"
+def _faster(task: Task, batch: Mapping[str, Tensor], device: torch.device) -> str:
+    """The precision in which `task` learns faster. A CPU that computes in bfloat16 is timed: small convolutions can
+    lose more by converting than they win."""
+    if device.type != "cpu":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return "no"
+    network = deepcopy(task.network)
+    times: dict[str, list[float]] = {"no": [], "bf16": []}
+    for _ in range(_TIMINGS):
+        for name, taken in times.items():
+            began = time.perf_counter()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=name == "bf16"):
+                loss = task.losses(network, batch)["loss"]
+            loss.backward()
+            taken.append(time.perf_counter() - began)
+    return "bf16" if min(times["bf16"]) < min(times["no"]) else "no"
 
 
 def _groups(network: nn.Module, rates: Mapping[str, float], weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups by factor on the learning rate and by whether they decay."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        factor = next((rates[start] for start in rates if name.startswith(start)), 1.0)
+        if not factor:
+            parameter.requires_grad_(False)
         if parameter.requires_grad:
-            factor = next((rates[start] for start in rates if name.startswith(start)), 1.0)
             groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
     return [
         {"params": parameters, "factor": factor, "weight_decay": weight_decay if decays else 0.0}
@@ -413,7 +422,8 @@ def _signals() -> Iterator[_Stop]:
 
 
 def _begin_worker(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process answers it
+    for number in (signal.SIGINT, signal.SIGTERM):  # both can reach the whole group; the main process answers them
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
 
 

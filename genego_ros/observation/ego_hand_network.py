@@ -1,0 +1,248 @@
+"""The network of phi_ego: a ViT backbone and an MLP regressor, as in the paper (section 2.1).
+
+`tiny` gives the ViT the features of EfficientNet-Lite0 at 1/16 of the picture's size for patches: a convolutional stem
+(Xiao et al., NeurIPS 2021) that was trained on ImageNet and so knows much that ten thousand pictures do not teach.
+`base` is ViT-B/16 (Dosovitskiy et al., ICLR 2021) on pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from genego_ros.efficientnet import CHANNELS, DEVIATION, MEAN, EfficientNetLite0, fold, load_efficientnet
+from genego_ros.errors import GenEgoError
+from genego_ros.types import KEYPOINTS, SIDES, Camera, Float64Array, FloatArray
+
+HANDS = len(SIDES)
+SPREAD = 0.1
+"""Metres: the unit of what the regressor puts out."""
+HINTS = HANDS * KEYPOINTS * 3 + 12
+_PATCH = 16
+_NEAREST = 0.05
+"""Metres before the camera; what is nearer or behind has no place in a picture."""
+_STAGES = 5
+"""Of EfficientNet-Lite0, up to its features at 1/16."""
+_REGRESSOR = 512
+"""Hidden units, as the paper's longer version has them (768-512-126)."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What it takes to build the network."""
+
+    size: str
+    width: int
+    """Pixels; pictures are squeezed to this width and height, multiples of 16."""
+    height: int
+    channels: int
+    layers: int
+    heads: int
+
+    @classmethod
+    def parse(cls, text: str) -> Form:
+        """Of the JSON that `asdict` gives.
+
+        Raises:
+            ValueError, TypeError: another text.
+        """
+        return cls(**json.loads(text))
+
+
+FORMS = {
+    "tiny": Form("tiny", width=256, height=144, channels=192, layers=4, heads=3),
+    "base": Form("base", width=224, height=224, channels=768, layers=12, heads=12),
+}
+_PIXELS = {"tiny": (MEAN, DEVIATION), "base": ((0.5,) * 3, (0.5,) * 3)}
+"""Mean and deviation of RGB in [0, 1], as the weights that training starts from were trained with."""
+
+
+class Prediction(NamedTuple):
+    keypoints: Tensor
+    """float (N, 2, 21, 3): left, right; metres, ego optical frame."""
+    presence: Tensor
+    """float (N, 2): logit of the probability that the picture shows the hand."""
+    log_variance: Tensor
+    """float (N, 2): natural logarithm of the expected square error of a coordinate, metres squared."""
+    hints: Tensor
+    """float (N, HINTS): P_exo and the eyes' pose, as `hint_numbers` gives them; asked for in training alone, where it
+    teaches the network what P_ego follows from."""
+
+
+class EgoHandNetwork(nn.Module):
+    """From a picture and its field of view to both hands as the person's own eyes see them.
+
+    What it puts out is added to the mean pose, so that a network that knows nothing predicts that.
+    """
+
+    mean_pose: Tensor
+    pixel_mean: Tensor
+    pixel_deviation: Tensor
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        self.form = form
+        self.backbone: nn.Module = _Base(form) if form.size == "base" else _Tiny(form)
+        self.view = nn.Linear(4, form.channels)
+        last = nn.Linear(_REGRESSOR, HANDS * (3 * KEYPOINTS + 2))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.regressor = nn.Sequential(nn.Linear(form.channels, _REGRESSOR), nn.GELU(), last)
+        self.hints = nn.Linear(_REGRESSOR, HINTS)
+        self.register_buffer("mean_pose", torch.zeros(HANDS, KEYPOINTS, 3))
+        mean, deviation = _PIXELS[form.size]
+        self.register_buffer("pixel_mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("pixel_deviation", torch.tensor(deviation).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def forward(self, pictures: Tensor, views: Tensor) -> Prediction:
+        """P_ego.
+
+        Args:
+            pictures: float (N, 3, H, W), RGB, 0 to 255, of the size of `form`.
+            views: float (N, 4), as `view_numbers` gives them.
+        """
+        normalised = (pictures - self.pixel_mean) / self.pixel_deviation
+        seen = self.backbone(normalised, self.view(views).unsqueeze(1))
+        hidden = self.regressor[:-1](seen)
+        out = self.regressor[-1](hidden).float().unflatten(1, (HANDS, -1))
+        offsets = out[..., :-2].unflatten(2, (KEYPOINTS, 3))
+        log_variance = out[..., -1] + 2 * torch.tensor(SPREAD).log()
+        return Prediction(self.mean_pose + SPREAD * offsets, out[..., -2], log_variance, self.hints(hidden).float())
+
+
+class _Tiny(nn.Module):
+    """ViT over EfficientNet-Lite0's features; (N, channels) of its class token."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        self.encoder = fold(EfficientNetLite0().eval())
+        del self.encoder.stages[_STAGES:]
+        patches = (form.width // _PATCH) * (form.height // _PATCH)
+        self.patch = nn.Linear(CHANNELS[3], form.channels)
+        self.token = nn.Parameter(torch.zeros(1, 1, form.channels))
+        self.places = nn.Parameter(torch.zeros(1, patches, form.channels))
+        nn.init.trunc_normal_(self.token, std=0.02)
+        nn.init.trunc_normal_(self.places, std=0.02)
+        layer = nn.TransformerEncoderLayer(
+            form.channels, form.heads, 4 * form.channels, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(
+            layer, form.layers, norm=nn.LayerNorm(form.channels), enable_nested_tensor=False
+        )
+
+    def forward(self, pictures: Tensor, view: Tensor) -> Tensor:
+        patches = self.encoder(pictures)[-1].flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.token.expand(len(patches), -1, -1), view, self.patch(patches) + self.places], dim=1)
+        return self.layers(tokens)[:, 0]
+
+
+class _Base(nn.Module):
+    """ViT-B/16; its class token, and the field of view added to it."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        try:
+            from transformers import ViTConfig, ViTModel
+        except ModuleNotFoundError as error:
+            raise GenEgoError(
+                "phi_ego of size base needs the Python package 'transformers': pip install transformers, or use tiny"
+            ) from error
+        self.vit = ViTModel(
+            ViTConfig(
+                hidden_size=form.channels,
+                num_hidden_layers=form.layers,
+                num_attention_heads=form.heads,
+                intermediate_size=4 * form.channels,
+                image_size=(form.height, form.width),
+                patch_size=_PATCH,
+            ),
+            add_pooling_layer=False,
+        )
+
+    def start(self, folder: Path) -> None:
+        try:
+            vit = type(self.vit).from_pretrained(
+                folder, add_pooling_layer=False, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            )
+            self.vit.load_state_dict(vit.state_dict())
+        except (OSError, ValueError, RuntimeError) as error:
+            raise GenEgoError(
+                f"{folder}: no ViT-B/16 for {self.vit.config.image_size} pixels ({error}); give a folder with the "
+                "config.json and model.safetensors of one"
+            ) from error
+
+    def forward(self, pictures: Tensor, view: Tensor) -> Tensor:
+        seen: Tensor = self.vit(pictures).last_hidden_state[:, 0] + view[:, 0]
+        return seen
+
+
+def view_numbers(camera: Camera) -> FloatArray:
+    """The field of view as float32 (4,): tangents from the optical axis to the right, lower, left and upper border of
+    the picture, whose size does not matter.
+    """
+    right, below = (camera.width - 0.5 - camera.cx) / camera.fx, (camera.height - 0.5 - camera.cy) / camera.fy
+    left, above = (camera.cx + 0.5) / camera.fx, (camera.cy + 0.5) / camera.fy
+    return np.array([right, below, left, above], np.float32)
+
+
+def hint_numbers(exo: Float64Array, T_exo_ego: Float64Array) -> FloatArray:
+    """float32 (HINTS,), all of order one, NaN where there is no label: of each keypoint of P_exo its place in the
+    picture (tangents, in quarters) and its distance along z (from one metre, in halves), and of the eyes the rotation
+    matrix and the place (in halves of a metre).
+
+    Args:
+        exo: float64 (2, 21, 3), metres, exo optical frame; NaN where there is no label.
+        T_exo_ego: float64 (4, 4), the pose of the eyes in the exo optical frame.
+    """
+    x, y, z = np.moveaxis(np.where(exo[..., 2:] > _NEAREST, exo, np.nan), -1, 0)
+    hands = np.stack([4 * x / z, 4 * y / z, 2 * (z - 1)], axis=-1)
+    return np.concatenate([hands.ravel(), T_exo_ego[:3, :3].ravel(), 2 * T_exo_ego[:3, 3]]).astype(np.float32)
+
+
+def start_network(size: str, folder: Path | None = None) -> EgoHandNetwork:
+    """A network that is yet to be trained; the stem of `tiny` knows ImageNet.
+
+    Args:
+        folder: with a ViT-B/16 of transformers (config.json, model.safetensors) for `base` to start from.
+
+    Raises:
+        GenEgoError: no such size, EfficientNet-Lite0's weights are not installed, or the folder holds no such ViT.
+    """
+    if size not in FORMS:
+        raise GenEgoError(f"there is no phi_ego of size '{size}'; known: {', '.join(FORMS)}")
+    network = EgoHandNetwork(FORMS[size])
+    if isinstance(network.backbone, _Tiny):
+        encoder = fold(load_efficientnet())
+        del encoder.stages[_STAGES:]
+        network.backbone.encoder = encoder
+    if isinstance(network.backbone, _Base) and folder is not None:
+        network.backbone.start(folder)
+    return network
+
+
+def load_network(path: Path) -> EgoHandNetwork:
+    """A trained network in evaluation mode, float32, on the CPU.
+
+    Raises:
+        GenEgoError: the file cannot be read, is damaged, or holds weights of something else; names the path.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            form = Form.parse((file.metadata() or {})["configuration"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        network = EgoHandNetwork(form)
+        network.load_state_dict(tensors)
+    except (OSError, SafetensorError) as error:
+        raise GenEgoError(f"{path}: the weights cannot be read ({error}); copy them again") from error
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise GenEgoError(
+            f"{path}: no weights of phi_ego ({error}); make such a file with ./genego train ego-hand"
+        ) from error
+    return network.eval()

@@ -1,0 +1,331 @@
+"""How phi_ego learns (paper section 2.1): L2 on both hands' joints, on pictures varied in colour and viewpoint."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from genego_ros.data.datasets import open_dataset
+from genego_ros.data.sample_ids import SampleIds
+from genego_ros.data.splits import ALL, FILE, TRAIN, Splits
+from genego_ros.errors import GenEgoError
+from genego_ros.geometry import rigid
+from genego_ros.geometry.umeyama import align
+from genego_ros.observation.ego_hand_network import (
+    SPREAD,
+    EgoHandNetwork,
+    Form,
+    Prediction,
+    hint_numbers,
+    load_network,
+    start_network,
+    view_numbers,
+)
+from genego_ros.training.loop import Settings
+from genego_ros.training.pairs import Pairs, cached_pairs
+from genego_ros.types import SIDES, Array, ByteArray, Camera, Float64Array
+
+MARGIN = 1.25
+"""Pictures are kept so much larger than the network's, so that a closer look shows more."""
+VALIDATED = 300
+"""Samples that are measured in the course of the training."""
+_HEAD = 0.12
+"""Metres, a head's radius."""
+_SEEN_SHARE = 0.5
+"""A hand is in the picture when so many of its keypoints are; whether something hides it does not matter."""
+_MIRROR = np.array([-1.0, 1.0, 1.0])
+_TURN_DEG = (3.0, 4.0, 3.0)
+"""Standard deviations of the virtual camera's rotation about x, y and z."""
+_ZOOM = (0.95, 1.35)
+_KEPT = ("stem.", "stages.0.", "stages.1.", "stages.2.")
+"""Of the stem, down to 1/8 of the picture's size: what ImageNet taught about edges and texture. To learn it anew would
+take most of the time."""
+_RATES = {f"backbone.encoder.{name}": 0.0 for name in _KEPT} | {"backbone.encoder.": 0.1, "backbone.vit.": 0.5}
+_PRESENCE_WEIGHT, _VARIANCE_WEIGHT, _HINT_WEIGHT = 0.1, 0.05, 0.3
+
+
+def prepare(args: argparse.Namespace) -> tuple[EgoHandTask, Settings]:
+    """What `./genego train ego-hand` trains, and how where the command line does not say.
+
+    Raises:
+        GenEgoError: no such size, data set, split or weights to start from.
+    """
+    size = args.size or "tiny"
+    network = _start(size, args.start)
+    dataset = open_dataset(args.dataset)
+    whole = SampleIds.of(dataset.ids)
+    splits = Splits("", {}, whole) if args.split == ALL else Splits.read(args.dataset / FILE, whole)
+    kept = round(MARGIN * network.form.width), round(MARGIN * network.form.height)
+
+    def pairs(ids: Sequence[Any]) -> Pairs:
+        return cached_pairs(dataset, args.dataset, ids, kept, args.out / "cache")
+
+    tested = args.split.removeprefix(f"{TRAIN}-") if args.split.startswith(f"{TRAIN}-") else "subjects"
+    held_out = splits.lists.get(tested)
+    task = EgoHandTask(
+        network,
+        pairs(splits.ids(args.split)),
+        None if held_out is None else pairs(held_out[:: max(1, len(held_out) // VALIDATED)]),
+    )
+    chosen = Settings(batch=32, rate=1e-3, workers=1) if size == "tiny" else Settings(batch=64, rate=1e-4)
+    return task, chosen
+
+
+def _start(size: str, start: Path | None) -> EgoHandNetwork:
+    if start is None:
+        return start_network(size)
+    if size == "base" and start.is_dir():
+        return start_network(size, start)
+    network = load_network(start)
+    if network.form.size != size:
+        raise GenEgoError(f"{start}: weights of size {network.form.size}; give --size {network.form.size}")
+    return network
+
+
+class EgoHandTask:
+    """A `training.loop.Task`.
+
+    Args:
+        held_out: what the averaged weights are measured on in between; None for nothing.
+    """
+
+    def __init__(self, network: EgoHandNetwork, pairs: Pairs, held_out: Pairs | None = None) -> None:
+        self.network, self.held_out = network, held_out
+        self.samples = AugmentedPairs(pairs, network.form)
+        self.configuration: Mapping[str, Any] = asdict(network.form)
+        self.fingerprint = pairs.fingerprint
+        self.rates = _RATES
+        self.mean = mean_pose(pairs.ego)
+        if not network.mean_pose.any():  # a trained network keeps the one that it was trained with
+            network.mean_pose.copy_(torch.from_numpy(self.mean))
+
+    def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The paper's L2, and beside it terms for what else the network says of the picture.
+
+        The deviation is learned by the likelihood of errors that are taken as given (no gradient runs through them), so
+        the joints keep the least-squares estimate that L2 alone would give.
+        """
+        prediction = network(batch["picture"].permute(0, 3, 1, 2).float(), batch["view"])
+        labelled = batch["labelled"]
+        square = ((prediction.keypoints - batch["ego"]) / SPREAD).square().mean((2, 3))
+        joints = (square * labelled).sum() / labelled.sum().clamp(min=1)
+        log_variance = prediction.log_variance - 2 * float(np.log(SPREAD))
+        likelihood = 0.5 * (square.detach() * (-log_variance).exp() + log_variance)
+        deviation = (likelihood * labelled).sum() / labelled.sum().clamp(min=1)
+        presence = binary_cross_entropy_with_logits(prediction.presence, batch["present"])
+        hinted = batch["hinted"]
+        hints = ((prediction.hints - batch["hints"]).square() * hinted).sum() / hinted.sum().clamp(min=1)
+        loss = joints + _PRESENCE_WEIGHT * presence + _VARIANCE_WEIGHT * deviation + _HINT_WEIGHT * hints
+        return {"loss": loss, "joints": joints, "presence": presence, "deviation": deviation, "hints": hints}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        if self.held_out is None:
+            return {}
+        return measures(network, self.held_out, self.network.form, self.mean)
+
+
+class AugmentedPairs:
+    """`training.loop.Samples`: every time another look at the same moment."""
+
+    def __init__(self, pairs: Pairs, form: Form) -> None:
+        self._pairs, self._form = pairs, form
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def batch(self, indices: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Array]:
+        rows = [self._row(index, rng) for index in indices]
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _row(self, index: np.int64, rng: np.random.Generator) -> dict[str, Array]:
+        look = kept_look(self._pairs, int(index))
+        if rng.random() < 0.5:
+            look = mirrored(look)
+        look = turned(look, (self._form.width, self._form.height), rng)
+        return example(look._replace(picture=recolored(look.picture, rng)))
+
+
+class Look(NamedTuple):
+    """One moment as a third-person camera sees it, with its truth."""
+
+    picture: ByteArray
+    """uint8 (H, W, 3), RGB."""
+    camera: Camera
+    """K_exo, for the size of `picture`."""
+    exo: Float64Array
+    """P_exo, float64 (2, 21, 3): left, right; metres, NaN where there is no label."""
+    ego: Float64Array
+    """P_ego, likewise."""
+    T_exo_ego: Float64Array
+    """float64 (4, 4): the pose of the eyes."""
+
+
+def kept_look(pairs: Pairs, index: int) -> Look:
+    height, width = pairs.pictures.shape[1:3]
+    camera = Camera(width, height, *pairs.intrinsics[index].tolist())
+    eyes = rigid.invert(pairs.T_ego_exo[index])
+    return Look(pairs.pictures[index], camera, pairs.exo[index], pairs.ego[index], eyes)
+
+
+def mirrored(look: Look) -> Look:
+    """The same moment in a mirror: a left hand is a right hand there, and x of both optical frames turns round."""
+    camera = look.camera
+    flipped = replace(camera, cx=camera.width - 1 - camera.cx)
+    flip = np.diag([*_MIRROR, 1.0])
+    exo, ego = look.exo[::-1] * _MIRROR, look.ego[::-1] * _MIRROR
+    return Look(look.picture[:, ::-1], flipped, exo, ego, flip @ look.T_exo_ego @ flip)
+
+
+def turned(look: Look, size: tuple[int, int], rng: np.random.Generator) -> Look:
+    """What a camera in the same place sees that is turned a little and has another focal length; P_ego stays the same.
+
+    A camera that turns on the spot sees the same rays elsewhere in its picture (Hartley and Zisserman, Multiple View
+    Geometry, section 8.4).
+
+    Args:
+        size: width and height of the picture in pixels.
+    """
+    turn = Rotation.from_rotvec(np.radians(rng.normal(0.0, _TURN_DEG))).as_matrix()
+    zoom = float(np.exp(rng.uniform(*np.log(_ZOOM))))
+    camera = look.camera.resized(*size)
+    camera = replace(camera, fx=zoom * camera.fx, fy=zoom * camera.fy)
+    mapping = camera.matrix @ turn @ np.linalg.inv(look.camera.matrix)
+    picture = np.asarray(cv2.warpPerspective(look.picture, mapping, size, borderMode=cv2.BORDER_REPLICATE))
+    T_turned_exo = rigid.compose(turn, np.zeros(3))
+    return Look(picture, camera, look.exo @ turn.T, look.ego, T_turned_exo @ look.T_exo_ego)
+
+
+def example(look: Look) -> dict[str, Array]:
+    """One row of a batch; what has no label is 0."""
+    labelled: NDArray[np.bool_] = np.asarray(np.isfinite(look.ego).all(axis=(1, 2)))
+    hints = hint_numbers(look.exo, look.T_exo_ego)
+    return {
+        "picture": look.picture,
+        "view": view_numbers(look.camera),
+        "ego": np.nan_to_num(look.ego * labelled[:, None, None]).astype(np.float32),
+        "labelled": labelled.astype(np.float32),
+        "present": in_picture(look.camera, look.exo).astype(np.float32),
+        "hints": np.nan_to_num(hints),
+        "hinted": np.isfinite(hints).astype(np.float32),
+    }
+
+
+def in_picture(camera: Camera, exo: Float64Array) -> NDArray[np.bool_]:
+    """Whether the camera sees each hand, bool (2,): at least half of its keypoints lie before it and in the picture."""
+    x, y, z = np.moveaxis(np.nan_to_num(exo, nan=-1.0), -1, 0)
+    depth = np.maximum(z, 1e-6)
+    u, v = camera.fx * x / depth + camera.cx, camera.fy * y / depth + camera.cy
+    inside = (z > 0) & (u > -0.5) & (u < camera.width - 0.5) & (v > -0.5) & (v < camera.height - 0.5)
+    seen: NDArray[np.bool_] = inside.mean(axis=1) >= _SEEN_SHARE
+    return seen
+
+
+def recolored(picture: ByteArray, rng: np.random.Generator) -> ByteArray:
+    """uint8 (H, W, 3) under other light and through a worse camera."""
+    values = picture.astype(np.float32)
+    if rng.random() < 0.5:
+        grey = values.mean(axis=2, keepdims=True)
+        values = grey + rng.uniform(0.3, 1.5) * (values - grey)
+    values = 255 * (np.clip(values, 0, 255) / 255) ** np.exp(rng.normal(0, 0.25))
+    values = values * np.exp(rng.normal(0, 0.08, 3)) * np.exp(rng.normal(0, 0.15)) + rng.normal(0, 10)
+    if rng.random() < 0.3:
+        values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.3, 1.3))
+    if rng.random() < 0.5:
+        values = values + rng.uniform(1, 10) * rng.standard_normal(values.shape, np.float32)
+    out = np.clip(values, 0, 255).astype(np.uint8)
+    if rng.random() < 0.3:
+        out = np.asarray(
+            cv2.imdecode(cv2.imencode(".jpg", out, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))))[1], 1)
+        )
+    return out
+
+
+def mean_pose(ego: Float64Array) -> Float64Array:
+    """float64 (2, 21, 3) of (N, 2, 21, 3) with NaN, the same for both sides but for the mirror.
+
+    Raises:
+        GenEgoError: no hand has a label.
+    """
+    right = np.concatenate([ego[:, 1], ego[:, 0] * _MIRROR])
+    right = right[np.isfinite(right).all(axis=(1, 2))]
+    if not len(right):
+        raise GenEgoError("no hand of these samples has a label in the ego view; choose other recordings")
+    mean = right.mean(axis=0)
+    return np.stack([mean * _MIRROR, mean])
+
+
+# Measures -------------------------------------------------------------------------------------------
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, pairs: Pairs, form: Form, batch: int = 32) -> Prediction:
+    """Of all pairs as they are, on the CPU."""
+    device = next(network.parameters()).device
+    parts = []
+    for start in range(0, len(pairs), batch):
+        rows = range(start, min(start + batch, len(pairs)))
+        pictures = [
+            cv2.resize(pairs.pictures[i], (form.width, form.height), interpolation=cv2.INTER_AREA) for i in rows
+        ]
+        views = torch.from_numpy(np.stack([view_numbers(kept_look(pairs, i).camera) for i in rows])).to(device)
+        prediction = network(torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float(), views)
+        parts.append([part.cpu() for part in prediction])
+    return Prediction(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def measures(network: nn.Module, pairs: Pairs, form: Form, mean: Float64Array) -> dict[str, float]:
+    """Medians over the samples, hands in mm: `mpjpe`, by side and of the mean pose too, `pa_mpjpe`; the error of X from
+    the true P_exo and the estimated P_ego, `x_deg` and `x_cm`; `mpjpe_head`, `x_deg_head` and `x_cm_head` of those
+    whose picture shows the head; and `calibration`, the root mean square of errors over expected deviations, which
+    should be 1."""
+    prediction = predict(network, pairs, form)
+    estimate = prediction.keypoints.double().numpy()
+    labelled: NDArray[np.bool_] = np.asarray(np.isfinite(pairs.ego).all(axis=(2, 3)))
+    rows = np.flatnonzero(labelled.any(axis=1))
+    head = np.array([sees_head(pairs, int(row)) for row in rows], bool)
+    error = 1000 * np.linalg.norm(estimate - pairs.ego, axis=3).mean(axis=2)
+    constant = 1000 * np.linalg.norm(mean - pairs.ego, axis=3).mean(axis=2)
+    degrees, centimetres = np.array([_x_error(estimate[i], pairs, int(i), labelled[i]) for i in rows]).T
+    shapes = [_pa_mpjpe(estimate[i], pairs.ego[i]) for i in zip(*np.nonzero(labelled), strict=True)]
+    square = np.square(estimate - pairs.ego).mean(axis=(2, 3)) / prediction.log_variance.double().exp().numpy()
+    errors = {
+        "mpjpe": error[labelled],
+        "mpjpe_mean_pose": constant[labelled],
+        **{f"mpjpe_{side}": error[labelled[:, i], i] for i, side in enumerate(SIDES)},
+        "mpjpe_head": error[rows[head]][labelled[rows[head]]],
+        "pa_mpjpe": 1000 * np.array(shapes),
+        **{"x_deg": degrees, "x_cm": centimetres, "x_deg_head": degrees[head], "x_cm_head": centimetres[head]},
+    }
+    medians = {name: float(np.median(values)) for name, values in errors.items() if values.size}
+    return {**medians, "calibration": float(np.sqrt(square[labelled].mean()))}
+
+
+def sees_head(pairs: Pairs, index: int) -> bool:
+    """Whether a ball around the person's camera, which is as large as a head, lies in the picture."""
+    look = kept_look(pairs, index)
+    x, y, z = look.T_exo_ego[:3, 3]
+    right, below, left, above = view_numbers(look.camera) * z
+    return bool(z > 0 and _HEAD - left < x < right - _HEAD and _HEAD - above < y < below - _HEAD)
+
+
+def _pa_mpjpe(estimate: Float64Array, truth: Float64Array) -> float:
+    moved = rigid.apply(align(estimate, truth, with_scale=True).matrix, estimate)
+    return float(np.linalg.norm(moved - truth, axis=1).mean())
+
+
+def _x_error(estimate: Float64Array, pairs: Pairs, index: int, hands: NDArray[np.bool_]) -> tuple[float, float]:
+    """Degrees between the directions, centimetres between the eyes."""
+    T_ego_exo = align(pairs.exo[index][hands].reshape(-1, 3), estimate[hands].reshape(-1, 3)).matrix
+    found, true = rigid.invert(T_ego_exo), rigid.invert(pairs.T_ego_exo[index])
+    return float(np.degrees(rigid.rotation_angle(found, true))), 100 * float(np.linalg.norm(found[:3, 3] - true[:3, 3]))
