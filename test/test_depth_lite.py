@@ -24,7 +24,7 @@ from genego_ros.observation.depth.lite_network import (
 )
 from genego_ros.observation.depth.upsampling import upsample
 from genego_ros.parameters import Parameters
-from genego_ros.training.loop import save_weights
+from genego_ros.training.checkpoint import save_weights
 from genego_ros.types import Camera, Frame
 
 

@@ -118,20 +118,20 @@ class DepthSamples:
 
 
 class DepthTask:
-    """See `training.loop.Task`.
+    """See `training.loop.Task`."""
 
-    The encoder's first layers, down to 1/4 of the size, are not trained: they know real pictures, rendered ones could
-    only spoil them, and a quarter of a step's time would go there.
-    """
-
-    rates: Mapping[str, float] = {"encoder.": 0.3}
-    """The encoder knows what it sees already."""
+    rates: Mapping[str, float] = {
+        "encoder.stem.": 0.0,
+        "encoder.stages.0.": 0.0,
+        "encoder.stages.1.": 0.0,
+        "encoder.": 0.3,
+    }
+    """The encoder knows what it sees already. Its first layers, down to 1/4 of the size, know real pictures: rendered
+    ones could only spoil them, and a quarter of a step's time would go there."""
 
     def __init__(
         self, network: LiteNetwork, dataset: H2O, learned: Sequence[ViewId], held_out: Sequence[ViewId]
     ) -> None:
-        for layer in (network.encoder.stem, *network.encoder.stages[:2]):
-            layer.requires_grad_(False)
         self.network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.samples = DepthSamples(dataset, learned)
         self.configuration: Mapping[str, Any] = {"network": "depth_lite"}
