@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from genego_ros.data.h2o_format import HEADS
 from genego_ros.data.sample import Sample
 from genego_ros.observation.depth import DepthMap
 from genego_ros.types import EgoHands, ExoObservation, Float64Array, FloatArray, Side, Viewpoint
 
 Values: TypeAlias = dict[str, list[float] | str]
 """By a path of names ("hands/rgb/left/mpjpe_mm"): numbers, none or more a sample, or a word that is counted."""
+GROUPS = ("all", *HEADS)
+"""Samples by how much of the person's head is seen."""
 UNAVAILABLE = "unavailable"
 """Last name of a path whose word says why there are no numbers beside it."""
 
@@ -53,8 +56,3 @@ class Case:
     @property
     def estimated_x(self) -> Float64Array | None:
         return self.observation.viewpoint.T_ego_exo if self.observation.valid else None
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Under which heads' visibility this sample counts."""
-        return ("all", self.head) if self.head else ("all",)

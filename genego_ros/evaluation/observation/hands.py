@@ -18,6 +18,8 @@ _SAME = 0.5
 _NOT_FOUND = 1e3
 _DISTANCES = (1.0, 1.5)
 """Metres from the camera to the wrist, for the group `at_1_to_1.5_m`."""
+_GROUPS = ("all", *SIDES, "grasping", "free", "at_1_to_1.5_m")
+_ERRORS = ("pa_mpjpe_mm", "mpjpe_mm", "wrist_cm", "wrist_share")
 
 
 def measure(case: Case) -> Values:
@@ -50,6 +52,7 @@ def measure(case: Case) -> Values:
 
 def _add_errors(values: Values, run: str, found: Mapping[Side, Hand], case: Case) -> None:
     view = case.sample.exo[0]
+    numbers: dict[str, list[float]] = {f"{run}/{group}/{name}": [] for group in _GROUPS for name in _ERRORS}
     for side in case.visible:
         if side not in found:
             continue
@@ -61,13 +64,12 @@ def _add_errors(values: Values, run: str, found: Mapping[Side, Hand], case: Case
             groups.append("at_1_to_1.5_m")
         for name, value in errors(found[side], truth).items():
             for group in groups:
-                listed = values.setdefault(f"{run}/{group}/{name}", [])
-                assert isinstance(listed, list)
-                listed.append(value)
+                numbers[f"{run}/{group}/{name}"].append(value)
+    values.update(numbers)
 
 
 def errors(hand: Hand, truth: Float64Array) -> dict[str, float]:
-    """Of one hand; truth float64 (21, 3), metres, same frame."""
+    """By the names of `_ERRORS`, of one hand; truth float64 (21, 3), metres, same frame."""
     wrist = float(np.linalg.norm(hand.keypoints[0] - truth[0]))
     return {
         "pa_mpjpe_mm": 1e3 * pa_mpjpe(hand.keypoints, truth),

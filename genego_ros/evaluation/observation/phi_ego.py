@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from genego_ros.data.sample import Sample
-from genego_ros.evaluation.observation.case import UNAVAILABLE, Case, Values
+from genego_ros.evaluation.observation.case import GROUPS, UNAVAILABLE, Case, Values
 from genego_ros.evaluation.pose_errors import mpjpe, pa_mpjpe
 from genego_ros.geometry import rigid
 from genego_ros.types import SIDES, Array, Float64Array, Viewpoint
@@ -24,13 +24,13 @@ def measure(case: Case) -> Values:
     else:
         scores = zip(SIDES, case.ego_hands.scores, strict=True)
         values["phi_ego/shown"] = [float((score >= 0.5) == (side in case.visible)) for side, score in scores]
-        values |= errors("estimate", case.ego_hands.keypoints, truth, case.groups)
+        values |= errors("estimate", case.ego_hands.keypoints, truth, case.head)
     nominal = case.viewpoints.get("nominal")
     if isinstance(nominal, Viewpoint):
         moved = np.full((2, 21, 3), np.nan)
         for hand in case.observation.hands_exo:
             moved[SIDES.index(hand.side)] = rigid.apply(nominal.T_ego_exo, hand.keypoints)
-        values |= errors("nominal", moved, truth, case.groups)
+        values |= errors("nominal", moved, truth, case.head)
     return values
 
 
@@ -47,11 +47,15 @@ def all_hands(sample: Sample) -> Float64Array:
     return np.where(np.isfinite(listed).all(axis=(1, 2), keepdims=True), listed, moved)
 
 
-def errors(name: str, estimate: Array, truth: Array, groups: tuple[str, ...]) -> Values:
+def errors(name: str, estimate: Array, truth: Array, head: str) -> Values:
     """Of the hands that both have; both (2, 21, 3), metres, ego frame, NaN where there is no hand."""
     pairs = [(e, t) for e, t in zip(estimate, truth, strict=True) if np.isfinite(e).all() and np.isfinite(t).all()]
     found = {
         "mpjpe_mm": [1e3 * mpjpe(*pair) for pair in pairs],
         "pa_mpjpe_mm": [1e3 * pa_mpjpe(*pair) for pair in pairs],
     }
-    return {f"phi_ego/{name}/{group}/{measure}": list(of) for group in groups for measure, of in found.items()}
+    return {
+        f"phi_ego/{name}/{group}/{measure}": list(of) if group in ("all", head) else []
+        for group in GROUPS
+        for measure, of in found.items()
+    }

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from genego_ros.evaluation.observation.summary import PARTS
 from genego_ros.evaluation.store import write_whole
 
-_LEGEND = """Medians; of shares, means. In brackets their 95% interval by bootstrap over recordings. n is how many numbers
-a row has at most: pictures, hands, or those of them that tell. observation.json holds mean, median and n of all."""
+_LEGEND = """Medians; of shares, means. In brackets their 95% interval by bootstrap over recordings. n is how many
+numbers a row has at most: pictures, hands, or those of them that tell. observation.json holds mean and median of all.
+"""
 
 
 class Column(NamedTuple):
@@ -21,37 +22,42 @@ class Column(NamedTuple):
     share: bool = False
 
 
-_SHARE = {"factor": 100.0, "share": True}
+def _share(title: str) -> Column:
+    return Column(f"{title} (%)", 1, 100.0, True)
+
+
 COLUMNS = {
     "abs_rel": Column("AbsRel", 3),
     "rmse_m": Column("RMSE (m)", 3),
-    "delta": Column("delta < 1.25 (%)", 1, **_SHARE),
-    "covered": Column("covered (%)", 1, **_SHARE),
+    "delta": _share("delta < 1.25"),
+    "covered": _share("covered"),
     "error": Column("error (%)", 1, 100.0),
     "absolute": Column("absolute error (%)", 1, 100.0),
     "spread": Column("spread (%)", 1, 100.0),
-    "detected": Column("found (%)", 1, **_SHARE),
-    "wrong_side": Column("wrong side (%)", 1, **_SHARE),
-    "false": Column("false (%)", 1, **_SHARE),
+    "detected": _share("found"),
+    "wrong_side": _share("wrong side"),
+    "false": _share("false"),
     "mpjpe_mm": Column("MPJPE (mm)", 1),
     "pa_mpjpe_mm": Column("PA-MPJPE (mm)", 1),
     "wrist_cm": Column("wrist (cm)", 1),
     "wrist_share": Column("wrist (% of distance)", 1, 100.0),
-    "shown": Column("shown rightly told (%)", 1, **_SHARE),
-    "found": Column("found (%)", 1, **_SHARE),
+    "shown": _share("shown rightly told"),
+    "found": _share("found"),
     "degrees": Column("X (degrees)", 1),
     "cm": Column("X (cm)", 1),
-    "within_2cm": Column("within 2 cm (%)", 1, **_SHARE),
-    "within_5cm": Column("within 5 cm (%)", 1, **_SHARE),
-    "within_20_grey": Column("within 20 grey (%)", 1, **_SHARE),
-    "visible_right_2cm": Column("visible, right to 2 cm (%)", 1, **_SHARE),
-    "visible_right_5cm": Column("visible, right to 5 cm (%)", 1, **_SHARE),
+    "within_2cm": _share("within 2 cm"),
+    "within_5cm": _share("within 5 cm"),
+    "within_20_grey": _share("within 20 grey levels"),
+    "visible_within_2cm": _share("visible: within 2 cm"),
+    "visible_within_5cm": _share("within 5 cm"),
+    "visible_right_2cm": _share("2 cm and colour kept"),
+    "visible_right_5cm": _share("5 cm and colour kept"),
     "error_cm": Column("off (cm)", 1),
     "shift_px": Column("off (px)", 1),
-    "right": Column("names the right hands (%)", 1, **_SHARE),
-    "missed": Column("hands missed (%)", 1, **_SHARE),
-    "invented": Column("hands invented (%)", 1, **_SHARE),
-    "contact": Column("contact right (%)", 1, **_SHARE),
+    "right": _share("names the right hands"),
+    "missed": _share("hands missed"),
+    "invented": _share("hands invented"),
+    "contact": _share("contact right"),
 }
 """How people read each number; names that are not here are milliseconds."""
 _TITLES = {

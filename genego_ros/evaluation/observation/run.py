@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from genego_ros.evaluation.observation.watch import Watcher
 from genego_ros.evaluation.run import spread
 from genego_ros.evaluation.store import Resumable, write_whole
 from genego_ros.parameters import DepthParameters
-from genego_ros.types import Array, Float64Array
+from genego_ros.types import KEYPOINTS, Array, Float64Array
 
 _LEARNED = 300
 """Samples of the train list, evenly spread, over which the mean pose is taken."""
@@ -40,17 +41,24 @@ class Measurements(Resumable):
 
     def write(self, id: SampleId, values: Values, hands: Float64Array) -> None:
         """Keeps a sample's values and its true P_ego, float64 (2, 21, 3), which the mean pose is compared with."""
-        said = {"values": values, "ego_hands": hands.round(6).tolist()}
-        write_whole(self.path(id), json.dumps(said).encode() + b"\n")
+        finite = {
+            path: value if isinstance(value, str) else [x for x in value if math.isfinite(x)]
+            for path, value in values.items()
+        }
+        listed = [hand.round(6).tolist() if np.isfinite(hand).all() else None for hand in hands]
+        write_whole(self.path(id), json.dumps({"values": finite, "ego_hands": listed}).encode() + b"\n")
 
     def read(self, id: SampleId) -> tuple[Values, Float64Array]:
-        """Raises:
-        GenEgoError: the file is missing or damaged.
+        """What was kept, without values that are not finite.
+
+        Raises:
+            GenEgoError: the file is missing or damaged.
         """
         path = self.path(id)
         try:
             said = json.loads(path.read_text())
-            return said["values"], np.array(said["ego_hands"], np.float64)
+            hands = [np.full((KEYPOINTS, 3), np.nan) if hand is None else hand for hand in said["ego_hands"]]
+            return said["values"], np.array(hands, np.float64).reshape(2, KEYPOINTS, 3)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise GenEgoError(
                 f"'{path}' cannot be read ({error}); delete it and run the command again: it makes what is missing"
@@ -117,10 +125,11 @@ def _of_split(
     pose = mean_pose(learned)
     values = []
     for id, (of_sample, truth) in zip(ids, read, strict=True):
-        head = head_of(dataset, id)
-        mean = phi_ego.errors("mean_pose", pose, truth, ("all", head) if head else ("all",))
-        values.append({**of_sample, **mean, "phi_ego/mean_pose/of": source})
-    return {"samples": len(ids), **summarise(values, [id.sequence for id in ids], seed)}
+        mean = phi_ego.errors("mean_pose", pose, truth, head_of(dataset, id))
+        values.append({**of_sample, **mean})
+    found = summarise(values, [id.sequence for id in ids], seed)
+    found["phi_ego"].get("mean_pose", {})["of"] = source
+    return {"samples": len(ids), **found}
 
 
 def mean_pose(hands: Sequence[Array]) -> Float64Array:

@@ -20,7 +20,8 @@ def summarise(values: Sequence[Values], recordings: Sequence[str], seed: int) ->
     """Nested by the names in the paths: {mean, low, high, median, median_low, median_high, n} of numbers, {word: count}
     of words.
 
-    low and high are 95% intervals by bootstrap over recordings, null where there is one recording. A word under `unavailable` stays as it is: it says why there are no numbers beside it, or not of all samples.
+    low and high are 95% intervals by bootstrap over recordings, null where there is one recording. A word under
+    `unavailable` stays as it is: it says why there are no numbers beside it, or not of all samples.
 
     Args:
         values, recordings: of each sample.
@@ -29,7 +30,7 @@ def summarise(values: Sequence[Values], recordings: Sequence[str], seed: int) ->
     names, groups = np.unique(np.asarray(recordings), return_inverse=True)
     drawn = intervals.draw(len(names), seed)
     nested: dict[str, Any] = {part: {} for part in PARTS}
-    for path in dict.fromkeys(path for of_sample in values for path in of_sample):
+    for path in dict.fromkeys(path for of_sample in values for path in of_sample):  # in the order of the parts
         there = [(group, of_sample[path]) for group, of_sample in zip(groups, values, strict=True) if path in of_sample]
         words = [value for _, value in there if isinstance(value, str)]
         numbers = [(group, x) for group, value in there if not isinstance(value, str) for x in value]
@@ -46,7 +47,7 @@ def _counted(path: str, words: Sequence[str]) -> str | dict[str, int]:
 
 def _number(numbers: Sequence[tuple[int, float]], drawn: Array) -> dict[str, Any] | None:
     """None where there is no finite number."""
-    finite = [(group, x) for group, x in numbers if x is not None and math.isfinite(x)]
+    finite = [(group, x) for group, x in numbers if math.isfinite(x)]
     if not finite:
         return None
     groups, values = np.array([group for group, _ in finite]), np.array([x for _, x in finite], np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from genego_ros.evaluation.observation.case import UNAVAILABLE, Case, Values
+from genego_ros.evaluation.observation.case import GROUPS, UNAVAILABLE, Case, Values
 from genego_ros.evaluation.pose_errors import pose_error
 from genego_ros.geometry.rigid import invert
 from genego_ros.types import Float64Array, Viewpoint
@@ -33,9 +33,10 @@ def measure(case: Case) -> Values:
 
 def _row(path: str, viewpoint: Viewpoint | None, case: Case) -> Values:
     values: Values = {}
-    for group in case.groups:
-        values[f"{path}/{group}/found"] = [float(viewpoint is not None)]
-        if viewpoint is not None:
+    for group in GROUPS:
+        counts = group in ("all", case.head)
+        values[f"{path}/{group}/found"] = [float(viewpoint is not None)] if counts else []
+        if viewpoint is not None and counts:
             values |= _errors(f"{path}/{group}", viewpoint, case.sample.T_ego_exo)
     return values
 
