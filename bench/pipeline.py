@@ -19,6 +19,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from bench import Result
 from genego_ros.data.bags import read_bag
+from genego_ros.data.encoding import millimetres
 from genego_ros.genego import GenEgo
 from genego_ros.resources import resource
 from genego_ros.ros import conversions, up
@@ -152,8 +153,8 @@ class _Probe:
             stamp = self._node.get_clock().now().nanoseconds
             self._infos.publish(conversions.to_camera_info(frame.camera, stamp, frame.frame_id))
             if frame.depth is not None:
-                millimetres = (1000 * np.nan_to_num(frame.depth)).astype(np.uint16)
-                self._depths.publish(conversions.to_image(millimetres, "16UC1", stamp, frame.frame_id))
+                depth = millimetres(frame.depth)
+                self._depths.publish(conversions.to_image(depth, "16UC1", stamp, frame.frame_id))
             self._images.publish(conversions.to_image(frame.rgb, "rgb8", stamp, frame.frame_id))
             self._spin_until(start + (i + 1) / RATE_HZ)
 

@@ -15,9 +15,9 @@ from statistics import median
 from time import process_time
 
 from bench import Result
+from genego_ros.data.h2o_format import EGO_CAMERA
 from genego_ros.data.synthetic.recipe import RecordingPlan, sequences
 from genego_ros.data.synthetic.recording import Clock, RecordingFolder, render_recording
-from genego_ros.data.synthetic.scene import EGO_CAMERA
 
 RECORDINGS, FRAMES, SEED = 3, 12, 3
 WORKERS = 2

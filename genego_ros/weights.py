@@ -25,6 +25,7 @@ from pathlib import Path
 
 import yaml
 
+from genego_ros.atomic import write_whole
 from genego_ros.errors import GenEgoError
 from genego_ros.resources import resource
 
@@ -174,11 +175,8 @@ def fetch(weight: Weight) -> Path:
             ) from error
     _check(weight.file, content, weight.sha256)
     weight.path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=weight.path.parent, delete=False) as file:
-        file.write(content)
-    temporary = Path(file.name)
-    temporary.chmod(0o644)
-    return temporary.replace(weight.path)  # atomic: nobody ever sees half a file
+    write_whole(weight.path, content)
+    return weight.path
 
 
 def _download(weight: Weight, folder: str) -> Path:

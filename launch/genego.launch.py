@@ -2,18 +2,17 @@
 
 import os
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration
+from launch.actions import OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import LifecycleNode, Node
 
 from genego_ros.resources import resource
 from genego_ros.ros.deployment import ARGUMENTS, complete, describe_nodes, fastdds_profile
+from genego_ros.ros.launch_arguments import declare, read
 from launch import LaunchContext, LaunchDescription
 
 
 def start(context: LaunchContext) -> list:
-    given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
-    arguments = complete(given)
+    arguments = complete(read(ARGUMENTS, context))
     actions: list = []
     if "FASTDDS_DEFAULT_PROFILES_FILE" not in os.environ:
         profile = fastdds_profile(arguments["hosts"])
@@ -37,13 +36,4 @@ def start(context: LaunchContext) -> list:
 
 
 def generate_launch_description() -> LaunchDescription:
-    declared = [
-        DeclareLaunchArgument(
-            argument.name,
-            default_value=argument.default,
-            description=argument.meaning,
-            choices=list(argument.choices) or None,
-        )
-        for argument in ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    return LaunchDescription([*declare(ARGUMENTS), OpaqueFunction(function=start)])

@@ -4,7 +4,6 @@ It is played once every node is active, so that nothing of it is missed.
 """
 
 from launch.actions import (
-    DeclareLaunchArgument,
     ExecuteProcess,
     IncludeLaunchDescription,
     OpaqueFunction,
@@ -13,15 +12,15 @@ from launch.actions import (
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
 
 from genego_ros.resources import resource
+from genego_ros.ros.launch_arguments import declare, read
 from genego_ros.ros.replay import ARGUMENTS, await_command, node_arguments, player_command
 from launch import LaunchContext, LaunchDescription
 
 
 def start(context: LaunchContext) -> list:
-    given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
+    given = read(ARGUMENTS, context)
     arguments = node_arguments(given)
     nodes = PythonLaunchDescriptionSource(str(resource("launch/genego.launch.py")))
     waiter = ExecuteProcess(cmd=await_command(arguments), name="await_active", output="screen")
@@ -38,13 +37,4 @@ def start(context: LaunchContext) -> list:
 
 
 def generate_launch_description() -> LaunchDescription:
-    declared = [
-        DeclareLaunchArgument(
-            argument.name,
-            default_value=argument.default,
-            description=argument.meaning,
-            choices=list(argument.choices) or None,
-        )
-        for argument in ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    return LaunchDescription([*declare(ARGUMENTS), OpaqueFunction(function=start)])

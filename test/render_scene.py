@@ -91,6 +91,11 @@ def sky(rows: int = 128) -> Environment:
     return Environment(radiance.astype(np.float32))
 
 
+def even(radiance: float) -> Environment:
+    """The same from everywhere."""
+    return Environment(np.full((16, 32, 3), radiance, np.float32))
+
+
 def make_scene(width: int = 640, height: int = 360, rings: int = 48) -> Scene:
     rng = np.random.default_rng(3)
     color, height_map = wood(rng)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hands import make_person
@@ -121,6 +123,29 @@ def test_the_same_seed_gives_the_same_action(monkeypatch: pytest.MonkeyPatch) ->
     assert np.array_equal(a.wrists, b.wrists)
     assert np.array_equal(a.fingers, b.fingers)
     assert a.descriptions == b.descriptions
+
+
+def test_the_least_faulty_of_four_scripts_is_taken_and_says_how_faulty_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(action_module, "HELP", 0.0)
+    written = []
+
+    def faulty(action: Action, *_: object) -> float:
+        written.append(action)
+        return (0.5, 0.02, 0.3, 0.02)[len(written) - 1]
+
+    monkeypatch.setattr(action_module, "faults", faulty)
+    _, action = played("squeeze bottle", 2, 5)
+    assert len(written) == 4 and action.fault == 0.02
+    assert np.array_equal(action.wrists, written[1].wrists)
+
+
+def test_a_fault_is_what_hands_pass_through(recording: tuple[ObjectModel, Action]) -> None:
+    model, action = recording
+    assert action.fault == pytest.approx(action_module.faults(action, PERSON, model, TABLE))
+    sunk = action.wrists.copy()
+    sunk[:, 0, 2, 3] = TABLE - 1.0
+    # Fifty frames are looked at, in each of which the left hand is most of a metre under the table.
+    assert action_module.faults(replace(action, wrists=sunk), PERSON, model, TABLE) > 40
 
 
 @pytest.mark.parametrize("hand", (0, 1))

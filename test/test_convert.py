@@ -304,7 +304,18 @@ def test_one_recording_that_cannot_be_read_does_not_stop_the_others(
     said = capsys.readouterr().err
     assert str(damaged) in said
     assert "1 of 3 recordings could not be converted" in said
+    assert "see above; the others are whole" in said
     assert sorted(p.name for p in (tmp_path / "bags").iterdir()) == ["subject1_h1_0_cam2", "subject1_h1_2_cam2"]
+
+
+def test_where_no_recording_can_be_read_none_is_said_to_be_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_h2o(tmp_path / "h2o", frames=range(2), cameras=("cam2", "cam4"), size=(64, 36))
+    (tmp_path / "h2o/subject1/h1/0/cam4/cam_pose/000001.txt").write_text("")
+    assert main(["convert", "h2o", str(tmp_path / "h2o"), "--out", str(tmp_path / "bags")]) == 1
+    assert "1 of 1 recordings could not be converted, see above; there is no bag of any" in capsys.readouterr().err
+    assert not list((tmp_path / "bags").glob("*"))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import render_scene
+from render_scene import even, quad
 
 from genego_ros.data.synthetic import cycles
 from genego_ros.data.synthetic.cycles import CyclesProcess, CyclesRenderer
@@ -33,7 +35,7 @@ from genego_ros.data.synthetic.scene import (
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
 from genego_ros.geometry.camera import project
-from genego_ros.types import Camera, Float64Array, FloatArray
+from genego_ros.types import Camera, FloatArray
 
 HAS_BPY = importlib.util.find_spec("bpy") is not None or cycles.PYTHON_VARIABLE in os.environ
 blender = pytest.mark.skipif(not HAS_BPY, reason=f"no Python with bpy; {cycles.PYTHON_VARIABLE} could name one")
@@ -53,37 +55,13 @@ class NoGeometry:
         pass
 
 
-def looking(eye: tuple[float, float, float], at: tuple[float, float, float], up: tuple[float, ...]) -> Float64Array:
-    """T_world_camera."""
-    z = np.subtract(at, eye) / np.linalg.norm(np.subtract(at, eye))
-    x = np.cross(z, up) / np.linalg.norm(np.cross(z, up))
-    return rigid.compose(np.stack([x, np.cross(z, x), z], axis=1), eye)
-
-
 def plane(name: str, size: float, z: float, **look: Any) -> Mesh:
     """A square that faces up; texture coordinate (0, 0) at -x, +y."""
-    corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) * size / 2 + (0, 0, z)
-    uv = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float32)
-    faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
-    return replace(Mesh(name, corners.astype(np.float32), faces, uv, MATT, smooth=False), **look)
+    return replace(quad(name, (-size / 2, -size / 2, z), (size, 0, 0), (0, size, 0), MATT), **look)
 
 
 def ball(name: str, centre: tuple[float, ...], radius: float, material: Material = MATT) -> Mesh:
-    """Its seam and its poles are doubled vertices."""
-    polar, azimuth = np.meshgrid(np.linspace(0, np.pi, 13), np.linspace(0, 2 * np.pi, 25), indexing="ij")
-    around = np.stack([np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], axis=-1)
-    number = np.arange(polar.size).reshape(polar.shape)
-    weld = number.copy()
-    weld[:, -1], weld[0], weld[-1] = number[:, 0], number[0, 0], number[-1, 0]
-    a, b, c, d = number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:]
-    faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
-    vertices = (around.reshape(-1, 3) * radius + centre).astype(np.float32)
-    uv = np.stack([azimuth, polar], axis=-1).reshape(-1, 2).astype(np.float32)
-    return Mesh(name, vertices, faces.astype(np.int32), uv, material, weld=weld.ravel().astype(np.int32))
-
-
-def sky(level: float) -> Environment:
-    return Environment(np.full((8, 16, 3), level, np.float32))
+    return render_scene.ball(name, radius, material, centre, rings=12)
 
 
 def scene(*meshes: Mesh, light: Environment, lamps: tuple[KeyLight, ...] = (), camera: Camera = SMALL) -> Scene:
@@ -95,7 +73,7 @@ def radiance(staged: Scene, *moments: Moment, samples: int = 4, threads: int = 1
         return [renderer.render("cam0", moment, moment).radiance for moment in moments]
 
 
-FROM_ABOVE = Moment({"cam0": looking((0, 0, 2), (0, 0, 0), (0, 1, 0))})
+FROM_ABOVE = Moment({"cam0": rigid.look_at((0, 0, 2), (0, 0, 0), (0, 1, 0))})
 
 
 @blender
@@ -104,8 +82,8 @@ def test_the_pinhole_is_that_of_the_intrinsics() -> None:
     places = np.array([[0.1, 0.0, 0.8], [-0.15, 0.2, 0.9], [0.3, 0.3, 0.75], [-0.1, -0.1, 0.62]])
     shining = Material(emission=1.0)
     balls = [ball(f"ball{i}", tuple(place), 0.012, shining) for i, place in enumerate(places)]
-    T_world_camera = looking((0, -1, 1), (0.05, 0, 0.8), (0.1, 0, 1))
-    staged = scene(*balls, light=sky(0.0), camera=camera)
+    T_world_camera = rigid.look_at((0, -1, 1), (0.05, 0, 0.8), (0.1, 0, 1))
+    staged = scene(*balls, light=even(0.0), camera=camera)
     (light,) = radiance(staged, Moment({"cam0": T_world_camera}), samples=64)
     rows, columns = np.mgrid[:90, :160]
     expected, _ = project(rigid.apply(rigid.invert(T_world_camera), places), camera)
@@ -119,8 +97,8 @@ def test_the_pinhole_is_that_of_the_intrinsics() -> None:
 def test_a_lamp_gives_the_irradiance_that_it_promises() -> None:
     lamp = KeyLight((0.4, 0.0, 2.0), (0.4, 0.0, 0.0), 0.3, (3.0, 2.0, 1.0))
     floor = plane("floor", 4, 0, material=Material(color=(0.5, 0.4, 0.3), roughness=1.0))
-    moment = Moment({"cam0": looking((0.4, -1, 1), (0.4, 0, 0), (0, 0, 1))})
-    (light,) = radiance(scene(floor, light=sky(0.0), lamps=(lamp,)), moment, samples=64)
+    moment = Moment({"cam0": rigid.look_at((0.4, -1, 1), (0.4, 0, 0), (0, 0, 1))})
+    (light,) = radiance(scene(floor, light=even(0.0), lamps=(lamp,)), moment, samples=64)
     diffuse = np.array([0.5, 0.4, 0.3]) * (3, 2, 1) / np.pi
     np.testing.assert_allclose(light[16:20, 30:34].mean(axis=(0, 1)), diffuse, rtol=0.03)
 
@@ -150,7 +128,7 @@ def test_colours_textures_and_what_moves() -> None:
     card = plane("card", 0.2, 0.5, material=Material((0, 0, 1.0), emission=1.0))
     aside = Moment(FROM_ABOVE.T_world_camera, {"poster": rigid.compose(np.eye(3), (9, 0, 0))})
     bent = Moment(FROM_ABOVE.T_world_camera, vertices={"card": card.vertices - np.array([0.4, 0, 0], np.float32)})
-    staged = scene(poster, card, light=sky(0.0))
+    staged = scene(poster, card, light=even(0.0))
     # OpenImageDenoise brightens what shines alone in the dark, so that brightness is no measure here.
     first, away, moved, again = radiance(staged, FROM_ABOVE, aside, bent, FROM_ABOVE)
     assert first[10, 24] == pytest.approx([0.25, 0, 0], abs=0.04)
@@ -166,7 +144,7 @@ def test_a_hidden_mesh_still_casts_its_shadow() -> None:
     lamp = KeyLight((0.0, 0.0, 1.5), (0.0, 0.0, 0.0), 0.02, (1.0, 1.0, 1.0))
     floor, shade = plane("floor", 4, 0), plane("shade", 0.3, 0.5, material=Material((1.0, 0, 0)))
     hidden = replace(shade, hidden_from=frozenset({"cam0"}))
-    (light,) = radiance(scene(floor, hidden, light=sky(0.0), lamps=(lamp,)), FROM_ABOVE)
+    (light,) = radiance(scene(floor, hidden, light=even(0.0), lamps=(lamp,)), FROM_ABOVE)
     assert light[18, 32].max() < 0.05 and light[18, 60].min() > 0.1
 
 
@@ -176,7 +154,7 @@ def test_the_picture_depends_on_nothing_but_the_scene() -> None:
     lamp = KeyLight((0.5, 0.5, 1.5), (0.0, 0.0, 0.0), 0.3, (1.0, 1.0, 1.0))
     skin = Material((0.6, 0.4, 0.3), subsurface=0.3)
     round_ = ball("ball", (0, 0, 0.3), 0.25, skin)
-    staged = scene(plane("floor", 4, 0), round_, light=sky(0.3), lamps=(lamp,))
+    staged = scene(plane("floor", 4, 0), round_, light=even(0.3), lamps=(lamp,))
     bent = Moment(FROM_ABOVE.T_world_camera, vertices={"ball": (round_.vertices * 1.1).astype(np.float32)})
     one, again = radiance(staged, FROM_ABOVE, bent)[1], radiance(staged, bent, threads=2)[0]
     np.testing.assert_array_equal(one, again)
@@ -186,7 +164,7 @@ def test_the_picture_depends_on_nothing_but_the_scene() -> None:
 def test_light_and_depth_show_the_same_surfaces() -> None:
     camera = Camera(64, 36, 55.0, 60.0, 30.2, 18.9)
     glasses = plane("glasses", 0.1, 1.98)  # nearer than either renderer looks
-    staged = scene(ball("ball", (0.1, 0, 0), 0.5, Material(emission=1.0)), glasses, light=sky(0.0), camera=camera)
+    staged = scene(ball("ball", (0.1, 0, 0), 0.5, Material(emission=1.0)), glasses, light=even(0.0), camera=camera)
     try:
         renderer = CyclesRenderer(staged, samples=16)
     except GenEgoError as error:
@@ -211,7 +189,7 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(cycles.PYTHON_VARIABLE, str(python))
     monkeypatch.setattr(cycles, "find_spec", lambda name: None)
     with pytest.raises(GenEgoError, match="is the disk full"):
-        radiance(scene(ball("ball", (0, 0, 0), 0.3), light=sky(1.0)), FROM_ABOVE)
+        radiance(scene(ball("ball", (0, 0, 0), 0.3), light=even(1.0)), FROM_ABOVE)
 
 
 @blender
@@ -297,4 +275,4 @@ def test_a_missing_blender_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatc
 def test_a_python_without_blender_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cycles.PYTHON_VARIABLE, sys.executable)
     with pytest.raises(GenEgoError, match="No module named 'bpy'"):
-        CyclesRenderer(scene(light=sky(1.0)), geometry=NoGeometry())
+        CyclesRenderer(scene(light=even(1.0)), geometry=NoGeometry())

@@ -15,6 +15,7 @@ import pytest
 from mock_datasets import write_h2o
 from scene import sample as recorded
 
+import genego_ros
 from genego_ros import weights
 from genego_ros.cli import main
 from genego_ros.data.h2o import H2O
@@ -25,7 +26,7 @@ from genego_ros.evaluation import methods as method_table
 from genego_ros.evaluation.inputs import Case, CaseMaker
 from genego_ros.evaluation.methods import load_method
 from genego_ros.evaluation.metrics import Ruler
-from genego_ros.evaluation.run import evaluate, settings, spread
+from genego_ros.evaluation.run import code, evaluate, settings, spread
 from genego_ros.evaluation.store import TRUTH, Store
 from genego_ros.geometry.squeeze import squeeze
 from genego_ros.parameters import Parameters
@@ -131,6 +132,7 @@ def test_everything_that_is_asked_for_is_written(dataset: Path, done: Path) -> N
     means = {method: row["psnr"]["mean"] for method, row in table["all"].items()}
     assert means["geometric"] > means["copy"] and means["geometric"] > means["splat"]
     text = (out / "table.md").read_text()
+    assert "kd_effnet is an unbiased estimate" in text and "may be negative" in text
     assert text.count("lpips is left out") == text.count("fid is left out") == 1
     assert "6 samples of 3 recordings" in text and "2 samples of one recording, which says nothing of others" in text
     assert f"| copy | {means['copy']:.2f} (" in text and f"| geometric | **{means['geometric']:.2f}** (" in text
@@ -192,10 +194,31 @@ def test_a_folder_holds_predictions_of_one_kind(dataset: Path, out: Path, capsys
     assert f"'{out}' holds predictions made with other inputs (see settings.json" in capsys.readouterr().err
     assert run(dataset, out, "--methods", "copy", "depth.far:=3.0") == 1
     assert "made with other parameters" in capsys.readouterr().err
+    made_with = json.loads((out / "settings.json").read_text())
+    (out / "settings.json").write_text(json.dumps({**made_with, "code": "of last week"}))
+    assert run(dataset, out, "--methods", "copy") == 1
+    assert f"'{out}' holds predictions made with other code" in capsys.readouterr().err
     (out / "settings.json").write_text("{")
     assert run(dataset, out, "--methods", "copy") == 1
     assert f"'{out}/settings.json' cannot be read" in capsys.readouterr().err
     assert (out / "table.json").read_bytes() == before
+
+
+def test_other_sources_of_a_method_are_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Path(genego_ros.__file__).parent
+    before = code()
+    shutil.copytree(own, tmp_path / "genego_ros", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(genego_ros, "__file__", str(tmp_path / "genego_ros/__init__.py"))
+    assert code() == before  # wherever it lies
+    (tmp_path / "genego_ros/ros/stages.py").write_text("")
+    assert code() == before
+    for name in ("geometry/umeyama.py", "observation/observer.py", "data/truth.py", "genego.py"):
+        source = tmp_path / "genego_ros" / name
+        text = source.read_text()
+        source.write_text(text + "\n")
+        assert code() != before, name
+        source.write_text(text)
+    assert code() == before
 
 
 def test_a_bad_prediction_is_named_and_never_averaged(dataset: Path, out: Path, capsys) -> None:

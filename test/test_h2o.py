@@ -136,6 +136,24 @@ def spoil(path: str, change: Callable[[str], str]) -> Callable[[Path], None]:
     return applied
 
 
+def moved(place: int, by: float) -> Callable[[str], str]:
+    """Adds to one number of a line."""
+
+    def applied(text: str) -> str:
+        words = text.split()
+        words[place] = str(float(words[place]) + by)
+        return " ".join(words)
+
+    return applied
+
+
+def mirrored(text: str) -> str:
+    """An object's pose with its x axis the other way round."""
+    number, *words = text.split()
+    T = np.array(words, float).reshape(4, 4) @ np.diag([-1.0, 1, 1, 1])
+    return h2o_format.format_object_pose(int(number), T)
+
+
 def cut(path: str, share: float = 0.5) -> Callable[[Path], None]:
     def applied(root: Path) -> None:
         file = root / REAL / path
@@ -173,8 +191,18 @@ OBJECT, VERB, INTRINSICS = "cam2/obj_pose_RT/000003.txt", "cam4/verb_label/00000
         (spoil(HANDS, lambda text: "2" + text[1:]), HANDS, "left hand's flag is 2"),
         (spoil(HANDS, lambda text: " ".join([*text.split()[:-1], "nan"])), HANDS, "right hand is NaN"),
         (spoil(POSE, lambda text: "nan " + text.split(" ", 1)[1]), POSE, "holds NaN"),
-        (spoil(POSE, lambda text: "9 " + text.split(" ", 1)[1]), POSE, "no rigid camera pose"),
+        (spoil(POSE, lambda text: "9 " + text.split(" ", 1)[1]), POSE, "the camera pose is no rigid transformation"),
         (spoil(POSE, lambda text: text.replace(".", ",")), POSE, "could not convert"),
+        (spoil(POSE, moved(3, 1e4)), POSE, "no rigid transformation within 100 m"),
+        (spoil(POSE, moved(0, 1e300)), POSE, "no rigid transformation within 100 m"),
+        (spoil(HANDS, moved(1, 2000.0)), HANDS, "the left hand is 2e[+]03 m large and reaches to 2e[+]03 m"),
+        (spoil(HANDS, lambda text: text.replace(".", "")), HANDS, "the left hand is .* m large"),
+        (spoil(HANDS, moved(70, 1.2)), HANDS, "the right hand is .* m large.*bring it to metres"),
+        (spoil(OBJECT, moved(2, 0.05)), OBJECT, "the object's pose is no rigid transformation"),
+        (spoil(OBJECT, lambda text: mirrored(text)), OBJECT, "the object's pose is no rigid transformation"),
+        (spoil(OBJECT, moved(4, 1e3)), OBJECT, "no rigid transformation within 100 m"),
+        (spoil(OBJECT, moved(16, 1.0)), OBJECT, "the object's pose is no rigid transformation"),
+        (lambda root: (root / REAL / "meta.json").write_bytes(b'{"rate_hz": "\xff"}'), "meta.json", "copy it again"),
         (spoil(OBJECT, lambda text: "1.5 " + text.split(" ", 1)[1]), OBJECT, "whole number"),
         (spoil(VERB, lambda text: "-1"), VERB, "whole number"),
         (spoil(VERB, lambda text: ""), VERB, "0 numbers where 1 belong"),
@@ -232,9 +260,9 @@ def test_the_text_formats_are_exact(tree: tuple[Path, MockScene]) -> None:
     text = h2o_format.format_hands(hands)
     assert len(text.split()) == 128 and text.split()[64:] == ["0", *["0.0000000000"] * 63]
     np.testing.assert_allclose(h2o_format.parse_hands(text, "-")[0], hands[0], atol=1e-9, rtol=0)
-    number, points = h2o_format.parse_object(h2o_format.format_object(7, hands[0]), "-")
-    np.testing.assert_allclose(points, hands[0], atol=1e-9, rtol=0)
-    assert number == 7 and h2o_format.parse_object_pose(h2o_format.format_object_pose(3, T), "-")[0] == 3
+    number, *points = h2o_format.format_object(7, hands[0]).split()
+    np.testing.assert_allclose(np.array(points, float).reshape(21, 3), hands[0], atol=1e-9, rtol=0)
+    assert number == "7" and h2o_format.parse_object_pose(h2o_format.format_object_pose(3, T), "-")[0] == 3
     camera = scene.camera("cam4")
     assert vars(h2o_format.parse_intrinsics(h2o_format.format_intrinsics(camera), "-")) == pytest.approx(vars(camera))
     meta = h2o_format.Meta(25.0, "mug", ("background", "lift"), ("background",), "absent", {"seed": 4})
@@ -246,10 +274,24 @@ def test_the_text_formats_are_exact(tree: tuple[Path, MockScene]) -> None:
     [
         ("[1]", "meta.json: cannot be read"),
         ("{", "meta.json: cannot be read"),
-        ('{"rate_hz": 0}', "rate_hz is 0"),
+        (
+            '{"rate_hz": 0}',
+            "meta.json: rate_hz is 0, a number of frames a second from 0.01 to 1000 belongs there; copy",
+        ),
+        ('{"rate_hz": -30}', "rate_hz is -30"),
+        ('{"rate_hz": 1e300}', r"rate_hz is 1e\+300"),
+        ('{"rate_hz": 1e-300}', "rate_hz is 1e-300"),
+        ('{"rate_hz": NaN}', "rate_hz is nan"),
+        ('{"rate_hz": 1' + 400 * "0" + "}", "rate_hz is 1000"),
+        ('{"rate_hz": "30"}', "rate_hz is 30, a number"),
+        ('{"rate_hz": true}', "rate_hz is True"),
+        ('{"rate_hz": null}', "rate_hz is None"),
+        ('{"head": []}', r"head is '\[\]'"),
+        ('{"verbs": "grab"}', "lists of texts"),
+        ("[" * 100_000, "meta.json: cannot be read"),
         ('{"head": "half"}', "head is 'half'"),
-        ('{"verbs": [1]}', "must be texts"),
-        ('{"verbs": 5}', "meta.json: cannot be read"),
+        ('{"verbs": [1]}', "lists of texts"),
+        ('{"verbs": 5}', "lists of texts"),
     ],
 )
 def test_a_damaged_meta_file_is_named(text: str, said: str) -> None:
@@ -269,3 +311,16 @@ def test_depth_of_the_ego_camera_can_be_left_out(tree: tuple[Path, MockScene]) -
     assert whole.ego.frame.depth is not None and without.ego.frame.depth is None
     np.testing.assert_array_equal(without.ego.frame.rgb, whole.ego.frame.rgb)
     assert without.exo[0].frame.depth is not None
+
+
+def test_depth_that_is_not_read_need_not_be_there(copy: Path) -> None:
+    shutil.rmtree(copy / REAL / "cam4/depth")
+    assert H2O(copy, ego_depth=False).sample(SAMPLE).ego.frame.depth is None
+    with pytest.raises(GenEgoError, match="cam4/depth: missing; copy this folder"):
+        H2O(copy)
+
+
+def test_without_an_object_its_pose_may_be_anything(copy: Path) -> None:
+    (copy / REAL / OBJECT).write_text("0 " + " ".join(["0"] * 16))
+    sample = H2O(copy).sample(SAMPLE)
+    assert sample.object_class == 0 and sample.T_world_object is None

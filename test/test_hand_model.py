@@ -180,10 +180,11 @@ def test_smallest_rotations_against_scipy() -> None:
     np.testing.assert_allclose(np.linalg.det(opposite), 1, atol=1e-9)
 
 
-def test_the_mesh_file_is_what_its_script_builds() -> None:
+def test_the_mesh_file_is_what_its_script_builds(monkeypatch: pytest.MonkeyPatch) -> None:
     data = Path(os.environ.get("GENEGO_TEST_DATA", MODELS.parents[1] / "shared/data"))
     if not (source := data / "anny/anny_hand.npz").is_file():
         pytest.skip(f"no {source}; set GENEGO_TEST_DATA")
+    monkeypatch.syspath_prepend(MODELS)
     code = runpy.run_path(str(MODELS / "build_hand_mesh.py"))
     built, shipped = code["hand_mesh"](np.load(source)), load_file(MODELS / "hand_mesh.safetensors")
     assert built.keys() == shipped.keys()

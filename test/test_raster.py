@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import open3d as o3d
 import pytest
-from render_scene import ball, box, make_scene, moments, quad
+from render_scene import ball, box, even, make_scene, moments, quad
 from scipy.spatial.transform import Rotation
 
 from genego_ros.data.synthetic.raster import RasterRenderer, card
@@ -34,10 +34,6 @@ DARK = Environment(np.zeros((16, 32, 3), np.float32))
 WHITE = Material(roughness=1.0)
 ABOVE = look_at((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 """One metre above the origin; the picture's right is +x, its top +y."""
-
-
-def even(radiance: float) -> Environment:
-    return Environment(np.full((16, 32, 3), radiance, np.float32))
 
 
 def floor(material: Material = WHITE, side: float = 4.0) -> Mesh:

@@ -6,8 +6,9 @@ from collections import defaultdict
 
 import pytest
 
+from genego_ros.data.h2o_format import HEADS
 from genego_ros.data.splits import GAP
-from genego_ros.data.synthetic.recipe import HEADS, Recipe, rendered_h2o, sequences
+from genego_ros.data.synthetic.recipe import Recipe, rendered_h2o, sequences
 from genego_ros.errors import GenEgoError
 
 TESTS = ("objects", "actions", "scenes", "subjects")

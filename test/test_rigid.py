@@ -26,6 +26,14 @@ def pose(turn: Float64Array, translation: Float64Array) -> Float64Array:
 poses = st.builds(pose, vectors, vectors)
 
 
+def test_unit_vectors() -> None:
+    vectors = np.array([[3, 0, 4], [0, 0, 0], [1e-7, 0, 0], [np.nan, 0, 0]], np.float32)
+    made = rigid.unit(vectors)
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made, [[0.6, 0, 0.8], [0, 0, 0], [1, 0, 0], [np.nan, np.nan, np.nan]], rtol=1e-7)
+    np.testing.assert_array_equal(rigid.unit(vectors[2], 1e-6), np.zeros(3))
+
+
 @given(poses, vectors)
 def test_the_inverse_takes_points_back(T: Float64Array, point: Float64Array) -> None:
     np.testing.assert_allclose(rigid.invert(T), np.linalg.inv(T), atol=1e-12)

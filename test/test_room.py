@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from collections import defaultdict
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
+from genego_ros.data.h2o_format import CAMERAS
 from genego_ros.data.synthetic import light
+from genego_ros.data.synthetic.body import Person
 from genego_ros.data.synthetic.clutter import THINGS, clutter, overlap
 from genego_ros.data.synthetic.rig import make_rig
 from genego_ros.data.synthetic.room import Room, chair_meshes, make_room
-from genego_ros.data.synthetic.scene import CAMERAS, Mesh, Sensor
+from genego_ros.data.synthetic.scene import Mesh, Sensor
+from genego_ros.data.synthetic.take import metered
 from genego_ros.types import Float64Array
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -208,3 +212,13 @@ def test_azimuth_of_an_environment_runs_from_x_to_y() -> None:
     small = environment(panorama)
     bright = light.directions()[small[..., 1] > small.max() / 2].mean(axis=0)
     assert np.degrees(np.arctan2(bright[1], bright[0])) % 360 == pytest.approx(360 - 40 / 512 * 360, abs=2)
+
+
+def test_exposure_is_metered_from_the_room_and_the_skin() -> None:
+    person, place = Person.random(np.random.default_rng(0)), room(1)
+    factors = [
+        metered(replace(place, reflectance=seen), replace(person, skin=(tone,) * 3)) * place.irradiance
+        for seen, tone in ((0.3, 0.3), (0.3, 0.15), (0.15, 0.3), (0.05, 0.03), (0.8, 0.6))
+    ]
+    # Half way to a reflectance of 0.3: an octave of skin counts for 0.3 stops, one of the room for 0.2.
+    assert factors == pytest.approx([1, 2**0.3, 2**0.2, 2.2, 0.8])

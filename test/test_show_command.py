@@ -88,10 +88,13 @@ def test_taco_is_shown_without_depth_of_its_exo_cameras(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("absent", "absent: no such file or folder; give a bag, a folder of recordings, or a sample"),
+        ("absent", "absent: no such file or folder; give a bag (a folder, a .mcap or a .db3 file), a folder of"),
         (f"{NAMES[0]}/cam2/000003", "000003.png: no such frame in this recording"),
         (f"{NAMES[0]}/cam9/000008", "cam9: no such third-person camera"),
-        (f"{NAMES[0]}/cam2/rgb/000008.png", "no such"),
+        (f"{NAMES[0]}/cam2/rgb/000008.png", "000008.png: a file of a kind that is not shown; give a bag"),
+        (f"{NAMES[0]}/meta.json", "meta.json: a file of a kind that is not shown; give a bag"),
+        ("/dev/null", "/dev/null: a file of a kind that is not shown; give a bag"),
+        ("/dev", "genego: /dev"),  # nothing lies three folders above it
         (f"{NAMES[0]}/cam2/rgb", "no recording here"),
     ],
 )
@@ -136,6 +139,16 @@ def test_splits_are_written_once_and_then_checked(rendered: Path, capsys: pytest
     assert main(["splits", str(rendered)]) == 1
     assert "subject9/h1/1/cam0/000000: in list 'train'" in capsys.readouterr().err
     path.unlink()
+
+
+def test_recordings_that_are_too_few_to_split_are_told_what_helps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_h2o(tmp_path, NAMES[:1], range(2), ("cam0", "cam4"), (64, 36), rendered=True)
+    assert main(["splits", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path}: split 'train' has no samples; put more or longer recordings into the folder, or make" in said
+    assert not (tmp_path / "splits.json").exists()
 
 
 def test_taco_s_official_lists_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,7 +95,9 @@ def test_the_gap_is_of_frame_numbers_where_frames_are_left_out() -> None:
 
 def test_a_split_without_samples_is_refused() -> None:
     ids = folder(["subject1/h1/1", "subject1/h1/2"])
-    with pytest.raises(GenEgoError, match="split 'scenes' has no samples"):
+    with pytest.raises(
+        GenEgoError, match=r"split 'scenes' has no samples; put more or longer recordings .* --rules h2o"
+    ):
         rendered_splits(ids, {"2"}, {"h9"}, {"subject9"})
 
 
@@ -161,7 +163,25 @@ def said(**lists: object) -> str:
         ("[]", r"splits\.json: no split file of version 1"),
         (json.dumps({"version": 2, "lists": {}}), r"splits\.json: no split file of version 1"),
         (said(objects={}), r"splits\.json: split 'objects' has no samples"),
-        (said(objects={"a/h1/0": {"cam0": "5-3"}}), r"splits\.json: split 'objects' has no samples"),
+        (
+            said(objects={"a/h1/0": {"cam0": "5-3"}}),
+            r"splits\.json: list 'objects' cannot be read .*'5-3' do not ascend",
+        ),
+        (said(objects={"a/h1/0": {"cam0": "0-999999999999"}}), r"splits\.json: list 'objects' .* 0 to 999999"),
+        (said(objects={"a/h1/0": {"cam0": "99999999999999999999"}}), r"splits\.json: list 'objects' .* 0 to 999999"),
+        (
+            said(objects={"a/h1/0": {"cam0": ",".join(["0-999999"] * 9999)}}),
+            r"splits\.json: list 'objects' .*do not ascend",
+        ),
+        (
+            said(objects={f"{n}/h1/0": {"cam0": "0-999999"} for n in range(999)}),
+            r"0/h1/0/cam0/000000: in list 'objects'",
+        ),
+        (said(objects={"a/h1/0": {"cam0": "-5"}}), r"list 'objects' cannot be read \('-5' is no FIRST"),
+        (said(objects={"a/h1/0": {"cam0": "-5--1"}}), r"list 'objects' cannot be read"),
+        (said(objects={"a/h1/0": {"cam0": "0-9:0"}}), r"list 'objects' cannot be read"),
+        (said(objects={"a/h1/0": {"cam0": "0-9:-1"}}), r"list 'objects' cannot be read"),
+        ("[" * 100_000, r"splits\.json: cannot be read"),
         (said(objects={"a/h1/0": {"cam0": "3,3"}}), r"list 'objects' cannot be read \(the frames '3,3' do not ascend"),
         (said(objects={"a/h1/0": {"cam0": "x"}}), r"list 'objects' cannot be read"),
         (said(objects={"a/h1/0": ["cam0"]}), r"list 'objects' cannot be read"),

@@ -9,18 +9,23 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from heads import head_seen
+from mock_datasets import write_h2o
 from scene import ROOT
 
+from genego_ros.atomic import GROWING
 from genego_ros.data.h2o import H2O
+from genego_ros.data.h2o_format import EGO_CAMERA, Meta, format_meta
+from genego_ros.data.synthetic import rendering
 from genego_ros.data.synthetic.objects import OBJECT_NAMES
-from genego_ros.data.synthetic.recipe import Recipe, sequences
+from genego_ros.data.synthetic.recipe import Recipe, RecordingPlan, rendered_h2o, sequences
 from genego_ros.data.synthetic.recording import RecordingFolder, render_recording
-from genego_ros.data.synthetic.rig import head_seen
-from genego_ros.data.synthetic.scene import EGO_CAMERA
+from genego_ros.data.synthetic.rendering import render
 from genego_ros.data.synthetic.take import Take
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import umeyama
@@ -130,14 +135,81 @@ def test_a_finished_set_is_left_as_it_is_and_another_one_is_refused(rendered: Pa
     assert {path: path.stat().st_mtime_ns for path in rendered.rglob("*")} == before
     other = synth(rendered, "--sequences", "3", "--frames", "10", "--rate", "3", "--seed", "5")
     assert other.returncode == 1
-    assert "is another recording than the one asked for" in other.stderr
+    says = "is another recording than those asked for (frames 0 to 8 (9) there, 0 to 9 (10) asked for, length 9 there,"
+    assert says in other.stderr
+    render(sequences(2, 9, 5, rate_hz=3.0), rendered, PIXELS, 1)  # fewer of the same
+    assert {path: path.stat().st_mtime_ns for path in rendered.rglob("*")} == before
+
+
+CAMERAS = ("cam0", EGO_CAMERA)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "size", "says"),
+    [
+        (sequences(1, 3, 6, CAMERAS), (64, 36), "seed 5 there, 6 asked for"),
+        (sequences(1, 3, 5, CAMERAS, rate_hz=10.0), (64, 36), "rate_hz 30.0 there, 10.0 asked for"),
+        (sequences(1, 3, 5, CAMERAS), (96, 54), r"size \[64, 36\] there, \[96, 54\] asked for"),
+        (sequences(1, 3, 5, CAMERAS, "cycles"), (64, 36), "renderer raster there, cycles asked for"),
+        (sequences(1, 3, 5, ("cam1", EGO_CAMERA)), (64, 36), "cameras .* there, .*'cam1', 'cam4'.* asked for"),
+        (rendered_h2o("mini"), (64, 36), "it is none of rendered-H2O mini"),
+        (replace(small(), recordings=sequences(2, 3, 5, CAMERAS).recordings[1:]), (64, 36), ""),
+    ],
+)
+def test_recordings_of_other_settings_are_not_rendered_beside(
+    whole: Path, recipe: Recipe, size: tuple[int, int], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+    monkeypatch.setattr(rendering, "_render_all", lambda folders, workers: begun.extend(folders))
+    if not says:  # of the same settings, another recording
+        render(recipe, whole.parents[2], size, 1)
+        assert [folder.plan for folder in begun] == list(recipe.recordings)
+        return
+    with pytest.raises(GenEgoError, match=rf"'{whole}' is another .*{says}.*; render into another folder$"):
+        render(recipe, whole.parents[2], size, 1)
+    assert not begun
+
+
+def test_a_fixed_recipe_has_no_company_but_its_own(tmp_path: Path) -> None:
+    mini = rendered_h2o("mini")
+    stranger = replace(mini.recordings[-1], subject=99)
+    leave_meta(RecordingFolder(tmp_path, stranger, (64, 36)).path, stranger)
+    (RecordingFolder(tmp_path, stranger, (64, 36)).path / EGO_CAMERA).mkdir()
+    with pytest.raises(GenEgoError, match=r"subject99/.*none of rendered-H2O mini"):
+        render(mini, tmp_path, (64, 36), 1)
+
+
+def leave_meta(folder: Path, plan: RecordingPlan) -> None:
+    settings = RecordingFolder(folder, plan, (64, 36)).settings
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text(format_meta(Meta(further={"made_by": settings})))
+
+
+def test_what_another_seed_left_unfinished_is_not_left_in_silence(tmp_path: Path) -> None:
+    plan = sequences(1, 3, 6, CAMERAS).recordings[0]
+    unfinished = RecordingFolder(tmp_path, plan, (64, 36)).unfinished
+    leave_meta(unfinished, plan)
+    with pytest.raises(GenEgoError, match=rf"'{unfinished}' .*seed 6 there, 5 .*or delete '{tmp_path}/\.unfinished'"):
+        render(small(), tmp_path, (64, 36), 1)
+
+
+def test_nothing_is_rendered_beside_recordings_of_h2o(tmp_path: Path) -> None:
+    write_h2o(tmp_path, ["subject1/h1/0"], [0], CAMERAS, (64, 36))
+    with pytest.raises(GenEgoError, match=r"subject1/h1/0' is another recording .*\(it was not rendered: no made_by"):
+        render(small(), tmp_path, (64, 36), 1)
+    (tmp_path / "subject1/h1/0/meta.json").write_bytes(b"\xff")
+    with pytest.raises(GenEgoError, match=r"subject1/h1/0' .*meta\.json: cannot be read .*render into another folder"):
+        render(small(), tmp_path, (64, 36), 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["subject1"]
 
 
 def test_heads_are_flagged_as_the_cameras_see_them(rendered: Path) -> None:
     takes = {plan.sequence: Take(plan, PIXELS) for plan in recipe().recordings}
     flags = []
     for name, take in takes.items():
-        flag = json.loads((rendered / name / "meta.json").read_text())["head"]
+        said = json.loads((rendered / name / "meta.json").read_text())
+        assert said["motion_fault_m"] == pytest.approx(take.motion_fault, abs=1e-4)
+        flag = said["head"]
         flags.append(flag)
         for camera in take.scene.cameras:
             for frame in take.plan.frames if camera.name != EGO_CAMERA else ():
@@ -181,14 +253,15 @@ def test_labels_are_what_their_names_say(rendered: Path) -> None:
 def test_a_full_disk_is_named_and_the_run_goes_on_afterwards(whole: Path, tmp_path: Path) -> None:
     folder = RecordingFolder(tmp_path, small().recordings[0], (64, 36))
     # Whatever is written there fails as on a full disk.
-    full = folder.begin() / EGO_CAMERA / "depth" / "000001.png.part"
+    full = folder.begin() / EGO_CAMERA / "depth" / f".000001.png.{os.getpid()}{GROWING}"
     full.symlink_to("/dev/full")
     with pytest.raises(GenEgoError, match=rf"{EGO_CAMERA}/depth/000001.png' cannot .*{os.strerror(errno.ENOSPC)}"):
         render_recording(folder)
     assert not folder.path.exists()
     with pytest.raises(GenEgoError, match="no recording here"):
         H2O(tmp_path)
-    full.unlink()
+    # A run that was killed leaves this one.
+    (full.parent / f".000000.png.1{GROWING}").write_bytes(b"half")
     render_recording(folder)
     assert digests(folder.path) == digests(whole)
 
@@ -230,8 +303,8 @@ def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
         (("--cameras", "0,2"), "cam4"),
         (("--sequences", "0"), "must be at least 1"),
         (("--workers", "0"), "--workers 0"),
-        (("--rate", "0"), "a rate above 0"),
-        (("--rate", "nan"), "a rate above 0"),
+        (("--rate", "0"), "a rate from 0.01 to 240"),
+        (("--rate", "nan"), "a rate from 0.01 to 240"),
         (("--seed", "-1"), "a seed from 0"),
         (("--size", "99999x99999"), "32 to 4096"),
         (("--recipe", "mini", "--frames", "3"), "leave them out"),

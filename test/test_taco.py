@@ -150,6 +150,13 @@ def hostile(root: Path) -> None:
     (root / HAND).write_bytes(pickle.dumps({"00001": Call()}))
 
 
+def hand_away(root: Path) -> None:
+    hands = pickle.loads((root / HAND).read_bytes())
+    for moment in hands.values():
+        moment["hand_trans"][0] = 500.0
+    (root / HAND).write_bytes(pickle.dumps(hands))
+
+
 def shortened(path: str) -> Callable[[Path], None]:
     def applied(root: Path) -> None:
         write_taco(root / "short", frames=5)
@@ -167,9 +174,11 @@ def shortened(path: str) -> Callable[[Path], None]:
         (lambda root: (root / EXTRINSIC).unlink(), EXTRINSIC, "cannot be read"),
         (lambda root: (root / INTRINSIC).write_text("600 0 48\n"), INTRINSIC, "no 3 x 3 intrinsics"),
         (lambda root: np.savetxt(root / INTRINSIC, np.diag([600, 600, 1])), EGO, "is for another size"),
-        (poses(EXTRINSIC, nan_first), EXTRINSIC, "no rigid camera pose"),
-        (poses(EXTRINSIC, lambda T: 2 * T), EXTRINSIC, "no rigid camera pose"),
+        (poses(EXTRINSIC, nan_first), EXTRINSIC, "camera pose is no rigid transformation"),
+        (poses(EXTRINSIC, lambda T: 2 * T), EXTRINSIC, "camera pose is no rigid transformation"),
         (poses(EXTRINSIC, lambda T: T[:, :3]), EXTRINSIC, r"an array of \(8, 3, 4\)"),
+        (poses(TOOL, lambda T: 2 * T), TOOL, "tool's pose is no rigid transformation"),
+        (hand_away, HAND, "the right hand is .* reaches to 500 m"),
         (poses(TOOL, lambda T: T[:-1]), TOOL, "7 poses of tool '151', 8"),
         (calibration(imgSize=[500, 500]), EXO, "cannot come from 500 x 500"),
         (calibration(R=[1, 2]), CALIBRATION, "no calibration"),

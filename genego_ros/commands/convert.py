@@ -65,9 +65,8 @@ def run(args: argparse.Namespace) -> int:
                 bar.write(f"{path}: not made: {error}", file=sys.stderr)
             bar.update(end - bar.n)
     if failed:
-        raise GenEgoError(
-            f"{failed} of {len(found)} recordings could not be converted, see above; the others are whole"
-        )
+        others = "the others are whole" if failed < len(found) else "there is no bag of any"
+        raise GenEgoError(f"{failed} of {len(found)} recordings could not be converted, see above; {others}")
     return 0
 
 

@@ -72,7 +72,10 @@ def _made(folder: Path, ids: SampleIds, rules: str) -> Splits:
         if not lists:
             print(f"{folder / OFFICIAL} is not there (it comes with TACO's instructions): no official test sets")
         return taco_splits(ids, read_official(lists[0]) if lists else None)
-    return rendered_splits(ids, *(_last_of(ids, part) for part in (2, 1, 0)))
+    try:
+        return rendered_splits(ids, *(_last_of(ids, part) for part in (2, 1, 0)))
+    except GenEgoError as error:
+        raise GenEgoError(f"{folder}: {error}") from error
 
 
 def _last_of(ids: SampleIds, part: int) -> list[str]:

@@ -6,9 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
+from genego_ros.data.h2o_format import CAMERAS
 from genego_ros.data.synthetic.recipe import AMOUNTS, Recipe, rendered_h2o, sequences
 from genego_ros.data.synthetic.rendering import render
-from genego_ros.data.synthetic.scene import CAMERAS
 from genego_ros.errors import GenEgoError
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genego_ros.data.h2o import EGO_CAMERA, H2O
+from genego_ros.data.h2o import H2O
+from genego_ros.data.h2o_format import EGO_CAMERA
 from genego_ros.data.sample import SampleId
 from genego_ros.data.taco import TACO
 from genego_ros.errors import GenEgoError
@@ -36,17 +37,18 @@ def open_named(path: Path | str) -> tuple[H2O | TACO, SampleId | None]:
         return _recording(path) or open_dataset(path), None
     dataset = _recording(path.parent.parent) if path.stem.isdecimal() else None
     if dataset is None:
+        wrong = "a file of a kind that is not shown" if path.exists() else "no such file or folder"
         raise GenEgoError(
-            f"{path}: no such file or folder; give a bag, a folder of recordings, or a sample of one: "
-            "FOLDER/subject1/h1/0/cam2/000012"
+            f"{path}: {wrong}; give a bag (a folder, a .mcap or a .db3 file), a folder of recordings, or a sample of "
+            "one without .png: FOLDER/subject1/h1/0/cam2/000012"
         )
     return dataset, SampleId(dataset.recordings[0], path.parent.name, int(path.stem))
 
 
 def _recording(path: Path) -> H2O | TACO | None:
     """The data set of this recording alone; None where it is none."""
-    if (path / EGO_CAMERA).is_dir():
+    if len(path.parents) > 2 and (path / EGO_CAMERA).is_dir():
         return H2O(path.parents[2], recordings=("/".join(path.parts[-3:]),))
-    if (path.parents[1] / _TACO / path.parent.name / path.name).is_dir():
+    if len(path.parents) > 1 and (path.parents[1] / _TACO / path.parent.name / path.name).is_dir():
         return TACO(path.parents[1], recordings=("/".join(path.parts[-2:]),))
     return None

@@ -12,27 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genego_ros.data.h2o_format import (
+    CAMERAS,
+    EGO_CAMERA,
+    EXO_CAMERAS,
     META,
     OBJECTS,
     Meta,
     parse_hands,
     parse_intrinsics,
     parse_label,
-    parse_meta,
     parse_object,
     parse_object_pose,
     parse_pose,
+    read_meta,
 )
 from genego_ros.data.sample import Sample, SampleId, View
-from genego_ros.data.sample_ids import Run, SampleIds
+from genego_ros.data.sample_ids import ListedDataset, Run
 from genego_ros.errors import GenEgoError
 from genego_ros.types import Array, ByteArray, Camera, Float64Array, FloatArray, Frame
 
-EGO_CAMERA = "cam4"
-EXO_CAMERAS = ("cam0", "cam1", "cam2", "cam3")
 _REQUIRED = ("rgb", "depth", "cam_pose", "hand_pose")
-"""Folders that every camera must have. Labels of verbs, actions and objects, and descriptions, are left out of some
-releases as whole folders; a sample then says that it has none."""
+"""Folders that every camera must have, but for depth that is not read. Labels of verbs, actions and objects, and
+descriptions, are left out of some releases as whole folders; a sample then says that it has none."""
 _OBJECT_POSE = ("obj_pose_RT", "obj_pose_rt")
 
 
@@ -45,7 +46,7 @@ class _Recording:
     meta: Meta
 
 
-class H2O:
+class H2O(ListedDataset):
     """A folder of recordings SUBJECT/SCENE/NUMBER/cam{0..4}; a `Dataset`.
 
     A frame of a recording exists if cam4 has its picture; numbers may have gaps. Folders whose names begin with a
@@ -67,7 +68,8 @@ class H2O:
             cameras: third-person cameras to take; by default every recording gives all that it has.
             stride: takes every stride-th frame of a recording.
             recordings: names of those to take ("subject1/h1/0"); by default all.
-            ego_depth: read the depth of cam4 too, which few need and takes a tenth of the time.
+            ego_depth: read the depth of cam4 too, which few need and takes a tenth of the time; without it the folder
+                may be missing.
 
         Raises:
             GenEgoError: no such folder, no recording in it, an unknown camera, a folder of a camera is missing, or a
@@ -75,8 +77,6 @@ class H2O:
         """
         self.root = Path(root)
         self._ego_depth = ego_depth
-        if stride < 1:
-            raise GenEgoError(f"stride is {stride}, it must be at least 1")
         if unknown := set(cameras or ()) - set(EXO_CAMERAS):
             raise GenEgoError(
                 f"unknown camera '{min(unknown)}': H2O's third-person cameras are {', '.join(EXO_CAMERAS)}"
@@ -86,22 +86,12 @@ class H2O:
         self._recordings: dict[str, _Recording] = {}
         self._cameras: dict[tuple[str, str], Camera] = {}
         runs = []
-        for name in _recordings_in(self.root) if recordings is None else recordings:
-            self._recordings[name], exo = _list_recording(self.root / name, cameras)
-            runs += [Run(name, camera, self._recordings[name].frames[::stride]) for camera in exo]
-        self._ids = SampleIds(runs)
-        if not len(self._ids):
-            raise GenEgoError(f"{self.root}: no recording here; SUBJECT/SCENE/NUMBER/{EGO_CAMERA}/rgb was looked for")
-
-    @property
-    def ids(self) -> SampleIds:
-        """All samples, in order."""
-        return self._ids
-
-    @property
-    def recordings(self) -> tuple[str, ...]:
-        """Their names, in order."""
-        return tuple(sorted(self._recordings))
+        for name in recordings_in(self.root) if recordings is None else recordings:
+            self._recordings[name], exo = _list_recording(self.root / name, cameras, ego_depth)
+            runs += [Run(name, camera, self._recordings[name].frames) for camera in exo]
+        super().__init__(
+            runs, stride, f"{self.root}: no recording here; SUBJECT/SCENE/NUMBER/{EGO_CAMERA}/rgb was looked for"
+        )
 
     @property
     def rate_hz(self) -> float:
@@ -126,12 +116,6 @@ class H2O:
     def cameras(self, sequence: str) -> tuple[str, ...]:
         """All third-person cameras of a recording, whichever were asked for."""
         return tuple(camera for camera in EXO_CAMERAS if camera in self._recordings[sequence].folders)
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.sample(self._ids[index])
 
     def sample(self, id: SampleId, also: Sequence[str] = ()) -> Sample:
         """The sample of that name; frames that the stride leaves out can be named too.
@@ -238,12 +222,17 @@ class H2O:
         return _read(path), path
 
 
-def _recordings_in(root: Path) -> list[str]:
+def recordings_in(root: Path) -> list[str]:
+    """Names of the recordings in a data set's folder: folders three levels down that hold one of H2O's cameras.
+
+    Raises:
+        GenEgoError: a folder cannot be read.
+    """
     names = [""]
     for _ in range(3):
         names = [f"{name}{folder}/" for name in names for folder in _folders(root / name)]
     names = [name.rstrip("/") for name in names]
-    return [name for name in names if any((root / name / camera).is_dir() for camera in (EGO_CAMERA, *EXO_CAMERAS))]
+    return [name for name in names if any((root / name / camera).is_dir() for camera in CAMERAS)]
 
 
 def _folders(path: Path) -> list[str]:
@@ -255,7 +244,7 @@ def _folders(path: Path) -> list[str]:
     return sorted(name for name in names if not name.startswith(".") and ".partial" not in name)
 
 
-def _list_recording(path: Path, cameras: Sequence[str] | None) -> tuple[_Recording, tuple[str, ...]]:
+def _list_recording(path: Path, cameras: Sequence[str] | None, ego_depth: bool) -> tuple[_Recording, tuple[str, ...]]:
     """What there is of a recording, and the third-person cameras to take."""
     if not path.is_dir():
         raise GenEgoError(f"{path}: no such recording; check the path")
@@ -270,16 +259,15 @@ def _list_recording(path: Path, cameras: Sequence[str] | None) -> tuple[_Recordi
         folders[camera] = frozenset(_folders(path / camera))
         if camera not in (EGO_CAMERA, *exo):
             continue  # one that was not asked for may be in parts
-        if missing := [name for name in _REQUIRED if name not in folders[camera]]:
+        required = [name for name in _REQUIRED if name != "depth" or camera != EGO_CAMERA or ego_depth]
+        if missing := [name for name in required if name not in folders[camera]]:
             raise GenEgoError(f"{path / camera / missing[0]}: missing; copy this folder, or leave the recording out")
     frames = _frames(path / EGO_CAMERA / "rgb")
     if not len(frames):
         raise GenEgoError(f"{path / EGO_CAMERA / 'rgb'}: no picture in this folder; leave the recording out")
     for camera in exo:
         _same_frames(path, camera, frames)
-    meta = path / META
-    said = parse_meta(meta.read_text(encoding="utf-8"), meta) if meta.is_file() else Meta()
-    return _Recording(frames, folders, said), exo
+    return _Recording(frames, folders, read_meta(path / META)), exo
 
 
 def _frames(folder: Path) -> NDArray[np.int32]:

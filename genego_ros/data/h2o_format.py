@@ -1,20 +1,20 @@
 """H2O's text files, line by line: what `h2o` reads and what writes recordings in the same format.
 
-Every `format_*` has its `parse_*`. A file is one line of numbers with blanks between them; ours have ten decimals,
-so that a label comes back to 1e-10. `source` in a `parse_*` is the file's path, for the error.
+Every `format_*` has its `parse_*`, but for what nobody reads. A file is one line of numbers with blanks between them;
+ours have ten decimals, so that a label comes back to 1e-10. `source` in a `parse_*` is the file's path, for the error.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from genego_ros.data.plausible import check_hand, check_pose
 from genego_ros.errors import GenEgoError
 from genego_ros.types import KEYPOINTS, SIDES, Camera, Float64Array
 
@@ -34,13 +34,18 @@ ACTIONS = (
 )
 """The names of H2O's numbers (its README); rendered recordings bring their own in meta.json."""
 
+EXO_CAMERAS = ("cam0", "cam1", "cam2", "cam3")
+"""They stand still."""
+EGO_CAMERA = "cam4"
+"""On the head."""
+CAMERAS = (*EXO_CAMERAS, EGO_CAMERA)
+
 META = "meta.json"
 RATE_HZ = 30.0
-HEADS = ("visible", "cropped", "absent")
-OBJECT_POINTS = 21
-"""Of `obj_pose`: the box's centre, its 8 corners and the middles of its 12 edges."""
-_RIGID_TOLERANCE = 1e-3
-"""How far R R^T of a camera's pose may be from the identity."""
+RATES_HZ = (0.01, 1000.0)
+"""The slowest and the fastest recording; beyond, times of frames are no times."""
+Head = Literal["visible", "cropped", "absent"]
+HEADS: tuple[Head, ...] = get_args(Head)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Meta:
     """Of the object whose class the recording's obj_pose gives; empty: H2O's name of that class."""
     verbs: tuple[str, ...] = VERBS
     actions: tuple[str, ...] = ACTIONS
-    head: str = ""
+    head: Head | Literal[""] = ""
     """How much of the person's head the third-person cameras see, of `HEADS`; empty where nobody said."""
     further: dict[str, Any] = field(default_factory=dict)
     """All other keys."""
@@ -70,10 +75,7 @@ def parse_pose(text: str, source: Path | str) -> Float64Array:
         GenEgoError: not 16 numbers, NaN, or no rigid transformation.
     """
     T = _numbers(text, 16, source).reshape(4, 4)
-    rotation = T[:3, :3]
-    stretch = np.abs(rotation @ rotation.T - np.eye(3)).max()
-    if stretch > _RIGID_TOLERANCE or np.linalg.det(rotation) < 0 or np.abs(T[3] - (0, 0, 0, 1)).max() > 1e-6:
-        raise GenEgoError(f"{source}: {T.tolist()} is no rigid camera pose; copy the file again")
+    check_pose(T, source)
     return T
 
 
@@ -87,7 +89,8 @@ def parse_hands(text: str, source: Path | str) -> Float64Array:
     """float64 (2, 21, 3), left, right, metres in the camera's frame; NaN for a hand whose flag is 0.
 
     Raises:
-        GenEgoError: not 128 numbers, a flag that is neither 0 nor 1, a NaN in a hand whose flag is 1.
+        GenEgoError: not 128 numbers, a flag that is neither 0 nor 1; with flag 1, a hand with NaN, or larger or
+            further away than hands are.
     """
     numbers = _split(text, 2 * (1 + 3 * KEYPOINTS), source).reshape(2, 1 + 3 * KEYPOINTS)
     keypoints = numbers[:, 1:].reshape(2, KEYPOINTS, 3).copy()
@@ -101,22 +104,15 @@ def parse_hands(text: str, source: Path | str) -> Float64Array:
                 f"{source}: the {side} hand is NaN or infinite although its flag is 1; copy the file again, or set "
                 "the flag to 0"
             )
+        else:
+            check_hand(hand, side, source)
     return keypoints
 
 
 def format_object(number: int, points: Float64Array) -> str:
-    """`obj_pose`: class and float64 (21, 3), metres in the camera's frame."""
+    """`obj_pose`: class and float64 (21, 3), metres in the camera's frame: the box's centre, its 8 corners and the
+    middles of its 12 edges. Nobody reads it: `obj_pose_RT` says the same."""
     return f"{number} {_line(points)}"
-
-
-def parse_object(text: str, source: Path | str) -> tuple[int, Float64Array]:
-    """Class and box points, float64 (21, 3): centre, 8 corners, 12 middles of edges; metres, camera frame.
-
-    Raises:
-        GenEgoError: not 64 numbers, NaN, or an impossible class.
-    """
-    numbers = _numbers(text, 1 + 3 * OBJECT_POINTS, source)
-    return _whole(numbers[0], source), numbers[1:].reshape(OBJECT_POINTS, 3)
 
 
 def format_object_pose(number: int, T_camera_object: Float64Array) -> str:
@@ -125,13 +121,16 @@ def format_object_pose(number: int, T_camera_object: Float64Array) -> str:
 
 
 def parse_object_pose(text: str, source: Path | str) -> tuple[int, Float64Array]:
-    """Class and T_camera_object, float64 (4, 4).
+    """Class and T_camera_object, float64 (4, 4), which means nothing for class 0, no object.
 
     Raises:
-        GenEgoError: not 17 numbers, NaN, or an impossible class.
+        GenEgoError: not 17 numbers, NaN, an impossible class, or of an object no rigid transformation.
     """
     numbers = _numbers(text, 17, source)
-    return _whole(numbers[0], source), numbers[1:].reshape(4, 4)
+    number, T_camera_object = _whole(numbers[0], source), numbers[1:].reshape(4, 4)
+    if number:
+        check_pose(T_camera_object, source, "object's pose")
+    return number, T_camera_object
 
 
 def format_intrinsics(camera: Camera) -> str:
@@ -186,18 +185,39 @@ def parse_meta(text: str, source: Path | str) -> Meta:
     """
     try:
         found = json.loads(text)
-        rate_hz = float(found.pop("rate_hz", RATE_HZ))
-        names = {key: tuple(found.pop(key, known)) for key, known in (("verbs", VERBS), ("actions", ACTIONS))}
-        object_name, head = found.pop("object_name", ""), found.pop("head", "")
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise GenEgoError(f"{source}: cannot be read ({error}); copy it again") from error
-    if not (math.isfinite(rate_hz) and rate_hz > 0):
-        raise GenEgoError(f"{source}: rate_hz is {rate_hz:g}, it must be positive")
-    if head and head not in HEADS:
-        raise GenEgoError(f"{source}: head is '{head}', it must be one of {', '.join(HEADS)}")
-    if not all(isinstance(name, str) for name in (object_name, *names["verbs"], *names["actions"])):
-        raise GenEgoError(f"{source}: object_name, verbs and actions must be texts")
-    return Meta(rate_hz, object_name, names["verbs"], names["actions"], head, found)
+    if not isinstance(found, dict):
+        raise GenEgoError(f"{source}: cannot be read (no JSON object, {{...}}); copy it again")
+    rate_hz, object_name, head = found.pop("rate_hz", RATE_HZ), found.pop("object_name", ""), found.pop("head", "")
+    verbs, actions = found.pop("verbs", [*VERBS]), found.pop("actions", [*ACTIONS])
+    slowest, fastest = RATES_HZ
+    if isinstance(rate_hz, bool) or not isinstance(rate_hz, (int, float)) or not slowest <= rate_hz <= fastest:
+        raise GenEgoError(
+            f"{source}: rate_hz is {str(rate_hz)[:40]}, a number of frames a second from {slowest:g} to {fastest:g} "
+            "belongs there; copy the file again, or put the recording's rate there"
+        )
+    if head != "" and head not in HEADS:
+        raise GenEgoError(f"{source}: head is '{head}', it must be one of {', '.join(HEADS)}; copy the file again")
+    if not all(isinstance(names, list) for names in (verbs, actions)) or not all(
+        isinstance(name, str) for name in (object_name, *verbs, *actions)
+    ):
+        raise GenEgoError(f"{source}: object_name must be a text, verbs and actions lists of texts; copy it again")
+    return Meta(float(rate_hz), object_name, tuple(verbs), tuple(actions), head, found)
+
+
+def read_meta(path: Path) -> Meta:
+    """What the file says; H2O's own defaults where there is none.
+
+    Raises:
+        GenEgoError: it cannot be read, or see `parse_meta`.
+    """
+    try:
+        return parse_meta(path.read_text(encoding="utf-8"), path)
+    except FileNotFoundError:
+        return Meta()
+    except (OSError, UnicodeDecodeError) as error:
+        raise GenEgoError(f"{path}: cannot be read ({error}); copy it again") from error
 
 
 def _line(numbers: Float64Array | Iterable[float]) -> str:

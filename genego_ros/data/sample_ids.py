@@ -1,7 +1,8 @@
-"""Names of many samples in little memory."""
+"""Names of many samples in little memory, and a data set by them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, groupby
@@ -10,7 +11,11 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from genego_ros.data.sample import SampleId
+from genego_ros.data.sample import Sample, SampleId
+from genego_ros.errors import GenEgoError
+
+LAST_FRAME = 999_999
+"""Frames have names of six digits."""
 
 
 class Run(NamedTuple):
@@ -66,3 +71,43 @@ class SampleIds(Sequence[SampleId]):
         frames = self.frames(id.sequence, id.camera)
         place = int(np.searchsorted(frames, id.frame))
         return place < len(frames) and int(frames[place]) == id.frame
+
+
+class ListedDataset(ABC):
+    """A `Dataset` that knows its samples by name: what the readers of all formats share.
+
+    Args:
+        runs: all samples of the folder.
+        stride: takes every stride-th frame of each run.
+        nothing: says what was looked for where.
+
+    Raises:
+        GenEgoError: there are no samples, or the stride is none.
+    """
+
+    def __init__(self, runs: Iterable[Run], stride: int, nothing: str) -> None:
+        if stride < 1:
+            raise GenEgoError(f"stride is {stride}, it must be at least 1")
+        self._ids = SampleIds(run._replace(frames=run.frames[::stride]) for run in runs)
+        if not len(self._ids):
+            raise GenEgoError(nothing)
+
+    @property
+    def ids(self) -> SampleIds:
+        """All samples, in order."""
+        return self._ids
+
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """Their names, in order."""
+        return tuple(dict.fromkeys(run.sequence for run in self._ids.runs))
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.sample(self._ids[index])
+
+    @abstractmethod
+    def sample(self, id: SampleId) -> Sample:
+        """See `Dataset`."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import cv2
@@ -24,12 +24,13 @@ from genego_ros.data.bag_topics import (
     OBJECT,
     WORLD,
 )
+from genego_ros.data.encoding import millimetres, png
 from genego_ros.data.message_definitions import MessageDefinitions
+from genego_ros.data.plausible import check_pose
 from genego_ros.data.sample import Sample, View
-from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
 from genego_ros.geometry.camera import project
-from genego_ros.types import KEYPOINTS, SIDES, Array, ByteArray, Camera, Float64Array, FloatArray
+from genego_ros.types import KEYPOINTS, SIDES, Array, ByteArray, Camera, Float64Array
 
 PSNR_DB = 39.0
 """What the jpeg of a recording's first picture reaches by default, so that the others stay above 38."""
@@ -39,7 +40,6 @@ _JPEG = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 # Of zlib's strategies the one that makes depth both smallest and fastest; lossless as all of them.
 _PNG = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 _ENDLESS = QosTime(9223372036, 854775807)
-_RIGID_TOLERANCE = 1e-3
 """How far R^T R of a pose may be from the identity."""
 
 Messages = list[tuple[str, bytes]]
@@ -108,7 +108,7 @@ class SampleMessages:
         if sample.T_world_object is not None:
             moving[OBJECT] = sample.T_world_object
         for frame, T in {EXO: exo.T_world_camera, **moving}.items():
-            _check_pose(T, f"{sample.id}: the pose of '{frame}'")
+            check_pose(T, sample.id, f"pose of '{frame}'")
         in_exo, in_ego = self._header_of(stamp_ns, EXO), self._header_of(stamp_ns, EGO)
         contents = [
             ("/tf", self._tf(moving, stamp_ns)),
@@ -143,12 +143,12 @@ class SampleMessages:
         frame = view.frame
         yield f"{prefix}/camera_info", self._camera_info(frame.camera, header)
         if with_depth and frame.depth is not None:
-            depth = _millimetres(frame.depth)
+            depth = millimetres(frame.depth)
             if self._raw:
                 yield f"{prefix}/depth/image_raw", self._raw_image(depth, "16UC1", header)
             else:
-                png = _encoded(".png", depth, _PNG)
-                yield f"{prefix}/depth/compressed", self._compressed(header, "16UC1; png compressed ", png)
+                content = np.frombuffer(png(depth, _PNG), np.uint8)
+                yield f"{prefix}/depth/compressed", self._compressed(header, "16UC1; png compressed ", content)
         if self._raw:
             yield f"{prefix}/image_raw", self._raw_image(frame.rgb, "rgb8", header)
         else:
@@ -185,23 +185,6 @@ def _qos(latched: bool) -> Qos:
     return Qos(QosHistory.KEEP_LAST, 1 if latched else 10, QosReliability.RELIABLE, durability, *ends, False)
 
 
-def _check_pose(T: Float64Array, what: str) -> None:
-    if not np.isfinite(T).all():
-        raise GenEgoError(f"{what} is NaN or infinite: {T.tolist()}; copy its file again, or take the frame out")
-    rotation = T[:3, :3]
-    if np.abs(rotation.T @ rotation - np.eye(3)).max() > _RIGID_TOLERANCE or np.linalg.det(rotation) < 0:
-        raise GenEgoError(f"{what} is no rotation and translation: {T.tolist()}; copy its file again")
-
-
-def _millimetres(depth: FloatArray) -> Array:
-    """uint16 (H, W) from float32 metres, 0 where unknown or beyond 65 m; exact for what was in millimetres."""
-    far = np.float32(np.iinfo(np.uint16).max)
-    # fmax takes NaN for 0.
-    millimetres = np.fmin(np.fmax(depth * np.float32(1000.0) + np.float32(0.5), np.float32(0.0)), far).astype(np.uint16)
-    millimetres[millimetres == far] = 0
-    return millimetres
-
-
 def _fine_enough(rgb: ByteArray, psnr_db: float) -> int:
     """The lowest jpeg quality that reaches `psnr_db` on a picture; the finest where none does."""
     bgr = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
@@ -213,8 +196,4 @@ def _fine_enough(rgb: ByteArray, psnr_db: float) -> int:
 
 
 def _jpeg(bgr: ByteArray, quality: int) -> ByteArray:
-    return _encoded(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality, *_JPEG))
-
-
-def _encoded(kind: str, pixels: Array, options: Sequence[int]) -> ByteArray:
-    return np.asarray(cv2.imencode(kind, pixels, options)[1]).reshape(-1)
+    return np.asarray(cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality, *_JPEG))[1]).reshape(-1)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genego_ros.data.sample_ids import Run, SampleIds
+from genego_ros.atomic import write_whole
+from genego_ros.data.sample_ids import LAST_FRAME, Run, SampleIds
 from genego_ros.errors import GenEgoError
 
 FILE = "splits.json"
@@ -38,6 +40,7 @@ CLIP = 30
 UNSEEN_ACTIONS = ("empty", "put in", "stir")
 """Of TACO, held out whole by our rule: 17% of its sequences."""
 
+_RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6})(?::([0-9]{1,6}))?)?")
 _log = logging.getLogger(__name__)
 Frames = NDArray[np.int32]
 
@@ -55,7 +58,10 @@ class Splits:
     def __post_init__(self) -> None:
         for name, ids in self.lists.items():
             if not len(ids):
-                raise GenEgoError(f"split '{name}' has no samples; the folder lacks the recordings for it")
+                raise GenEgoError(
+                    f"split '{name}' has no samples; put more or longer recordings into the folder, or make splits by "
+                    "other rules: genego splits DIR --rules h2o (or taco, or rendered)"
+                )
             if name != TRAIN and not name.startswith(f"{TRAIN}-"):
                 self._check_apart(name)
 
@@ -100,13 +106,11 @@ class Splits:
         path = Path(path)
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise GenEgoError(f"{path}: cannot be read ({error}); make it with: genego splits {path.parent}") from error
         if not isinstance(said, dict) or said.get("version") != VERSION or not isinstance(said.get("lists"), dict):
             raise GenEgoError(f"{path}: no split file of version {VERSION}; make it with: genego splits {path.parent}")
-        lists = {name: _parse_list(path, name, recordings) for name, recordings in said["lists"].items()}
-        for name, ids in lists.items():
-            _check_there(path, name, ids, whole)
+        lists = {name: _parse_list(path, name, recordings, whole) for name, recordings in said["lists"].items()}
         try:
             return cls(str(said.get("dataset", "")), lists, whole)
         except GenEgoError as error:
@@ -121,10 +125,8 @@ class Splits:
         path = Path(path)
         lists = {name: _listed(ids) for name, ids in self.lists.items()}
         text = json.dumps({"version": VERSION, "dataset": self.dataset, "lists": lists}, indent=1) + "\n"
-        partial = path.with_name(f"{path.name}.partial")
         try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
+            write_whole(path, text.encode())
         except OSError as error:
             raise GenEgoError(
                 f"{path}: cannot be written ({error.strerror}); choose a folder that is writable"
@@ -308,36 +310,45 @@ def parse_frames(text: str) -> Frames:
     """int32 (N,), ascending, of the text that `format_frames` gives.
 
     Raises:
-        ValueError: another text, or numbers that do not ascend.
+        ValueError: another text, or numbers that do not ascend or are no frames' (0 to `LAST_FRAME`).
     """
-    numbers: list[int] = []
+    ranges: list[range] = []
     for word in text.split(","):
-        ends, _, step = word.partition(":")
-        first, _, last = ends.partition("-")
-        numbers.extend(range(int(first), int(last or first) + 1, int(step or 1)))
-    frames = np.array(numbers, np.int32)
-    if (np.diff(frames) <= 0).any() or (frames < 0).any():
-        raise ValueError(f"the frames '{text[:40]}' do not ascend")
-    return frames
+        # Six digits at most, in ranges that ascend: whatever a file says, there are no more numbers than frames.
+        if not (found := _RANGE.fullmatch(word)):
+            raise ValueError(f"'{word[:40]}' is no FIRST, FIRST-LAST or FIRST-LAST:STEP from 0 to {LAST_FRAME}")
+        first, last, step = found.groups()
+        numbers = range(int(first), int(last or first) + 1, int(step or 1))
+        if not numbers or (ranges and numbers[0] <= ranges[-1][-1]):
+            raise ValueError(f"the frames '{text[:40]}' do not ascend at '{word}'")
+        ranges.append(numbers)
+    return np.concatenate([np.arange(of.start, of.stop, of.step, dtype=np.int32) for of in ranges])
 
 
-def _parse_list(path: Path, name: str, recordings: Any) -> SampleIds:
+def _parse_list(path: Path, name: str, recordings: Any, whole: SampleIds) -> SampleIds:
+    """The samples of a list, all of which are in the folder."""
+
+    def runs() -> Iterator[Run]:
+        for sequence, cameras in recordings.items():
+            for camera, frames in cameras.items():
+                run = Run(sequence, camera, parse_frames(frames))
+                _check_there(path, name, run, whole)
+                yield run
+
     try:
-        return SampleIds(
-            Run(sequence, camera, parse_frames(frames))
-            for sequence, cameras in recordings.items()
-            for camera, frames in cameras.items()
-        )
+        return SampleIds(runs())
     except (AttributeError, ValueError) as error:
-        raise GenEgoError(f"{path}: list '{name}' cannot be read ({error}); make it anew: genego splits") from error
+        raise GenEgoError(
+            f"{path}: list '{name}' cannot be read ({error}); take the file away and make it anew: genego splits "
+            f"{path.parent}"
+        ) from error
 
 
-def _check_there(path: Path, name: str, ids: SampleIds, whole: SampleIds) -> None:
-    for run in ids.runs:
-        missing = np.setdiff1d(run.frames, whole.frames(run.sequence, run.camera))
-        if missing.size:
-            sample = path.parent / run.sequence / run.camera / f"{missing[0]:06d}"
-            raise GenEgoError(
-                f"{sample}: in list '{name}' of {path}, but not in the folder ({missing.size} such in this recording); "
-                f"restore the recording, or make the splits anew: genego splits {path.parent}"
-            )
+def _check_there(path: Path, name: str, run: Run, whole: SampleIds) -> None:
+    missing = np.setdiff1d(run.frames, whole.frames(run.sequence, run.camera))
+    if missing.size:
+        sample = path.parent / run.sequence / run.camera / f"{missing[0]:06d}"
+        raise GenEgoError(
+            f"{sample}: in list '{name}' of {path}, but not in the folder ({missing.size} such in this recording); "
+            f"restore the recording, or make the splits anew: genego splits {path.parent}"
+        )

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from genego_ros.data.mano import load_mano
+from genego_ros.data.plausible import check_hand, check_pose
 from genego_ros.data.sample import Sample, SampleId, View
-from genego_ros.data.sample_ids import Run, SampleIds
+from genego_ros.data.sample_ids import ListedDataset, Run
 from genego_ros.data.unpickling import load_pickle
 from genego_ros.data.video_frames import OpenVideos
 from genego_ros.errors import GenEgoError
@@ -34,7 +35,6 @@ ACTIONS = (
 """TACO names its actions; these are our numbers for them, in the order of the alphabet."""
 _KEPT = 8
 """Sequences whose poses are kept in memory."""
-_RIGID_TOLERANCE = 1e-3
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class _Poses:
     tool: int
 
 
-class TACO:
+class TACO(ListedDataset):
     """A folder with Egocentric_RGB_Videos, Allocentric_RGB_Videos, Hand_Poses, ...; a `Dataset`.
 
     A sequence is named "(action, tool, object)/20231105_019", a camera by its serial number. Sequences without an
@@ -92,8 +92,6 @@ class TACO:
             GenEgoError: a folder or file is missing or damaged; names the path.
         """
         self.root = Path(root)
-        if stride < 1:
-            raise GenEgoError(f"stride is {stride}, it must be at least 1")
         self._mano = None if mano is None else load_mano(mano)
         if mano is None:
             _log.warning("%s: hands are left out (NaN): they need MANO's files, whose folder was not given", self.root)
@@ -103,22 +101,10 @@ class TACO:
         runs = []
         for name in self._with_ego_view() if recordings is None else recordings:
             self._frames[name] = count = self._count(name)
-            runs += [
-                Run(name, camera, np.arange(0, count, stride, dtype=np.int32)) for camera in self._exo(name, cameras)
-            ]
-        self._ids = SampleIds(runs)
-        if not len(self._ids):
-            raise GenEgoError(f"{self.root}: no sequence here; Egocentric_RGB_Videos/TRIPLET/SEQUENCE was looked for")
-
-    @property
-    def ids(self) -> SampleIds:
-        """All samples, in order."""
-        return self._ids
-
-    @property
-    def recordings(self) -> tuple[str, ...]:
-        """Their names, in order."""
-        return tuple(sorted(self._frames))
+            runs += [Run(name, camera, np.arange(count, dtype=np.int32)) for camera in self._exo(name, cameras)]
+        super().__init__(
+            runs, stride, f"{self.root}: no sequence here; Egocentric_RGB_Videos/TRIPLET/SEQUENCE was looked for"
+        )
 
     @property
     def rate_hz(self) -> float:
@@ -128,12 +114,6 @@ class TACO:
     def cameras(self, sequence: str) -> tuple[str, ...]:
         """All third-person cameras of a sequence, whichever were asked for."""
         return self._exo(sequence, None)
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.sample(self._ids[index])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_poses": OrderedDict()}
@@ -159,7 +139,7 @@ class TACO:
 
     def _sample(self, id: SampleId, also: Sequence[str]) -> Sample:
         poses = self._poses_of(id.sequence)
-        hands = self._keypoints(poses, id.frame)
+        hands = self._keypoints(poses, id)
         exo = tuple(self._exo_view(id, camera, poses, hands) for camera in (id.camera, *also))
         action, tool, _ = _triplet(id.sequence)
         number = ACTIONS.index(action)
@@ -242,13 +222,14 @@ class TACO:
         depth[raw == 0] = np.nan
         return depth
 
-    def _keypoints(self, poses: _Poses, frame: int) -> Float64Array:
+    def _keypoints(self, poses: _Poses, id: SampleId) -> Float64Array:
         """float64 (2, 21, 3), world; NaN where there is no hand or no model of it."""
         keypoints = np.full((2, KEYPOINTS, 3), np.nan)
         for index, side in enumerate(SIDES):
             if self._mano is not None and side in poses.hands:
-                hand = poses.hands[side]
+                hand, frame = poses.hands[side], id.frame
                 keypoints[index] = self._mano[side].keypoints(hand.poses[frame], hand.shape, hand.translations[frame])
+                check_hand(keypoints[index], side, self._hands_folder(id.sequence) / f"{side}_hand.pkl")
         return keypoints
 
     # What there is ------------------------------------------------------------------------------------
@@ -293,7 +274,9 @@ class TACO:
     def _read_poses(self, sequence: str) -> _Poses:
         count, folder = self._frames[sequence], self._ego_folder(sequence)
         path = folder / "egocentric_frame_extrinsic.npy"
-        to_camera = [_rigid(T, path) for T in np.asarray(_array(path, (4, 4)), np.float64)]
+        to_camera = np.asarray(_array(path, (4, 4)), np.float64)
+        for T in to_camera:
+            check_pose(T, path)
         intrinsics = folder / "egocentric_intrinsic.txt"
         tool, T_world_tool = self._tool(sequence, count)
         return _Poses(
@@ -306,10 +289,13 @@ class TACO:
         )
 
     def _hands(self, sequence: str, count: int) -> dict[Side, _Hand]:
-        folder = self.root / "Hand_Poses" / sequence
+        folder = self._hands_folder(sequence)
         if self._mano is None or not folder.is_dir():
             return {}
         return {side: _hand(folder, side, count) for side in SIDES if (folder / f"{side}_hand.pkl").is_file()}
+
+    def _hands_folder(self, sequence: str) -> Path:
+        return self.root / "Hand_Poses" / sequence
 
     def _tool(self, sequence: str, count: int) -> tuple[int, Float64Array | None]:
         """Number and poses of the tool, whose file is tool_NUMBER.npy."""
@@ -320,6 +306,8 @@ class TACO:
                 raise GenEgoError(
                     f"{path}: {len(T_world_tool)} poses of tool '{number}', {count} of a number belong here"
                 )
+            for T in T_world_tool:
+                check_pose(T, path, "tool's pose")
             return int(number), T_world_tool
         return 0, None
 
@@ -371,7 +359,8 @@ def _calibration(path: Path) -> dict[str, tuple[tuple[int, int], Float64Array, F
                 np.array(said["R"], np.float64).reshape(3, 3),
                 np.array(said["T"], np.float64).ravel(),
             )
-            T_camera_world = _rigid(rigid.compose(rotation, translation), path)
+            T_camera_world = rigid.compose(rotation, translation)
+            check_pose(T_camera_world, path)
             K = _intrinsics(np.array(said["K"], np.float64).ravel().tolist(), path)
             found[name] = ((width, height), K, rigid.invert(T_camera_world))
         return found
@@ -399,13 +388,6 @@ def _resized(size: tuple[int, int], K: Float64Array, rgb: Array, path: Path) -> 
         )
     camera = Camera(width, height, K[0, 0], K[1, 1], K[0, 2], K[1, 2])
     return camera if (width, height) == (columns, rows) else camera.resized(columns, rows)
-
-
-def _rigid(T: Float64Array, path: Path) -> Float64Array:
-    rotation = T[:3, :3]
-    if not np.isfinite(T).all() or np.abs(rotation @ rotation.T - np.eye(3)).max() > _RIGID_TOLERANCE:
-        raise GenEgoError(f"{path}: {T.tolist()} is no rigid camera pose; copy it again, or leave the sequence out")
-    return T
 
 
 def _array(path: Path, shape: tuple[int, ...]) -> Array:

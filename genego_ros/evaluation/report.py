@@ -10,12 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from genego_ros.data.encoding import png
 from genego_ros.data.sample import Dataset, SampleId
 from genego_ros.data.sheet import contact_sheet, nobody_seen
 from genego_ros.evaluation.intervals import Estimate
 from genego_ros.evaluation.metrics import METRICS, SIZE
 from genego_ros.evaluation.run import Results, SplitResult, spread
-from genego_ros.evaluation.store import TRUTH, Store, write_whole
+from genego_ros.evaluation.store import TRUTH, Store, save
 from genego_ros.types import ByteArray, Camera
 
 _ROWS = 8
@@ -23,7 +24,8 @@ _ROWS = 8
 _LEGEND = f"""Pictures are squeezed to {SIZE} x {SIZE}, never cropped. In brackets: 95% intervals by bootstrap over
 recordings. fd_effnet, kd_effnet and pd_effnet are the Frechet, kernel and perceptual distances over EfficientNet-Lite0
 features. Distances between sets (fd_effnet, FID) shrink as the number of samples grows:
-compare them within a split only. Best in bold."""
+compare them within a split only. kd_effnet is an unbiased estimate of a square: it, and more so the low end of its
+interval, may be negative where two sets are hardly to be told apart; read that as no difference. Best in bold."""
 
 
 def write_report(results: Results, dataset: Dataset, store: Store, command: str) -> str:
@@ -33,10 +35,10 @@ def write_report(results: Results, dataset: Dataset, store: Store, command: str)
         GenEgoError: a file cannot be written, or a sample of the sheet cannot be read.
     """
     text = markdown(results, command)
-    write_whole(store.folder / "scores.jsonl", "".join(_score_lines(results, store)).encode())
-    write_whole(store.folder / "sheet.png", _png(sheet(results, dataset, store)))
-    write_whole(store.folder / "table.md", text.encode())
-    write_whole(store.folder / "table.json", (json.dumps(as_json(results), indent=1) + "\n").encode())
+    save(store.folder / "scores.jsonl", "".join(_score_lines(results, store)).encode())
+    save(store.folder / "sheet.png", png(sheet(results, dataset, store)))
+    save(store.folder / "table.md", text.encode())
+    save(store.folder / "table.json", (json.dumps(as_json(results), indent=1) + "\n").encode())
     return text
 
 
@@ -129,10 +131,3 @@ def _stretched(picture: ByteArray, camera: Camera) -> ByteArray:
     """A squeezed picture in the proportions of its camera."""
     width = round(SIZE * camera.width / camera.height)
     return np.asarray(cv2.resize(picture, (width, SIZE), interpolation=cv2.INTER_LINEAR))
-
-
-def _png(picture: ByteArray) -> bytes:
-    done, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    assert done
-    encoded: bytes = png.tobytes()
-    return encoded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+import genego_ros
 from genego_ros import weights
 from genego_ros.data.sample import Dataset, SampleId
 from genego_ros.errors import GenEgoError
@@ -21,6 +23,8 @@ from genego_ros.geometry.squeeze import squeeze
 from genego_ros.parameters import Parameters
 from genego_ros.types import ByteArray
 
+_PACKAGES = ("observation", "reconstruction", "geometry", "evaluation")
+"""What makes predictions, beside the modules of `genego_ros` and `data` themselves."""
 _BATCH = 4
 """Pictures measured at a time; the network's features of more do not fit a processor's cache."""
 
@@ -93,7 +97,19 @@ def common_settings(dataset: Path, parameters: Parameters) -> dict[str, object]:
         "dataset": str(dataset.resolve()),
         "parameters": parameters.as_mapping(),
         "weights": {name: weight.sha256 for name, weight in weights.manifest().items()},
+        "code": code(),
     }
+
+
+def code() -> str:
+    """Hash of the sources that a prediction of our own methods comes from; not of methods of other packages."""
+    root = Path(genego_ros.__file__).parent
+    sources = [*root.glob("*.py"), *root.glob("data/*.py")]
+    sources += [path for package in _PACKAGES for path in root.glob(f"{package}/**/*.py")]
+    digest = hashlib.sha256()
+    for path in sorted(sources):
+        digest.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def spread(ids: Sequence[SampleId], limit: int) -> list[SampleId]:

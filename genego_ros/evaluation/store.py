@@ -11,7 +11,6 @@ Files are written under another name and then renamed, so whatever has its own n
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from genego_ros.atomic import write_whole
+from genego_ros.data.encoding import png
 from genego_ros.data.sample import SampleId
 from genego_ros.errors import GenEgoError
 from genego_ros.evaluation.metrics import SIZE
@@ -48,7 +49,7 @@ class Resumable:
         try:
             found = json.loads(path.read_text())
         except FileNotFoundError:
-            write_whole(path, json.dumps(settings, indent=1).encode() + b"\n")
+            save(path, json.dumps(settings, indent=1).encode() + b"\n")
             return
         except (OSError, ValueError) as error:
             raise GenEgoError(f"'{path}' cannot be read ({error}); choose another --out") from error
@@ -76,7 +77,7 @@ class Resumable:
                     f"'{self.folder}' holds {self.contents} of other files than {sequence} has now: choose another "
                     "--out, or delete that folder to make them anew"
                 )
-        write_whole(path, json.dumps(noted, indent=1, sort_keys=True).encode() + b"\n")
+        save(path, json.dumps(noted, indent=1, sort_keys=True).encode() + b"\n")
 
 
 class Store(Resumable):
@@ -96,9 +97,7 @@ class Store(Resumable):
         Raises:
             GenEgoError: it cannot be written; nothing of it is left.
         """
-        done, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        assert done
-        write_whole(self.path(method, id), png.tobytes())
+        save(self.path(method, id), png(picture))
 
     def read(self, method: str, id: SampleId) -> ByteArray:
         """uint8 (SIZE, SIZE, 3), RGB.
@@ -127,7 +126,7 @@ class Store(Resumable):
             "depth": observation.depth_source,
             "projected": round(float(observation.sparse.projected.mean()), 4),
         }
-        write_whole(self._observation(id), json.dumps(said).encode() + b"\n")
+        save(self._observation(id), json.dumps(said).encode() + b"\n")
 
     def observed(self, id: SampleId) -> bool | None:
         """Whether stage 1 found somebody to look through; None where no method has asked it.
@@ -147,20 +146,15 @@ class Store(Resumable):
         return self.folder / "observations" / id.sequence / id.camera / f"{id.frame:06d}.json"
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file that appears only when it is whole.
+def save(path: Path, content: bytes) -> None:
+    """Writes a file that appears only when it is whole, and makes its folder.
 
     Raises:
         GenEgoError: it cannot be written: no room, no permission; nothing is left.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, content)
     except OSError as error:
         raise GenEgoError(
             f"'{path}' cannot be written ({error.strerror}): make room or choose another --out; "

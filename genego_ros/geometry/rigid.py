@@ -34,6 +34,13 @@ def apply(T_a_b: Float64Array, points: NDArray[Floating]) -> NDArray[Floating]:
     return points @ T[:3, :3].T + T[:3, 3]
 
 
+def unit(vectors: NDArray[Floating], least: float = 0.0) -> NDArray[Floating]:
+    """Vectors (..., 3) at length 1, or 0 where they are no longer than `least`; float32 stays float32."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    # So that NaN stays NaN, where a comparison the other way round would hide it.
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=~(length <= least))
+
+
 def rotation_from_quaternion(quaternion: ArrayLike) -> Float64Array:
     """The rotation matrix (3, 3) of a quaternion (x, y, z, w), which need not be of unit length.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from genego_ros.geometry.rigid import unit
 from genego_ros.types import FloatArray, Hand
 
 SIDE_LENGTH = 73
@@ -23,12 +24,7 @@ def state_vector(hands: Sequence[Hand]) -> FloatArray:
 
 def _side(keypoints: FloatArray) -> FloatArray:
     wrist = keypoints[0]
-    y = _unit(keypoints[9] - wrist)
+    y = unit(keypoints[9] - wrist)
     across = keypoints[5] - keypoints[17]
-    x = _unit(across - y * (across @ y))
+    x = unit(across - y * (across @ y))
     return np.concatenate([wrist, x, y, (keypoints - wrist).ravel(), [1.0]]).astype(np.float32)
-
-
-def _unit(vector: FloatArray) -> FloatArray:
-    length = float(np.linalg.norm(vector))
-    return vector / np.float32(length) if length > 0 else vector

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from genego_ros.data.h2o_format import EGO_CAMERA
 from genego_ros.data.synthetic import surface
 from genego_ros.data.synthetic.body_model import BodyModel
 from genego_ros.data.synthetic.person import HairStyle, Person
-from genego_ros.data.synthetic.scene import EGO_CAMERA, Material, Mesh
+from genego_ros.data.synthetic.scene import Material, Mesh
 from genego_ros.data.synthetic.skinning import skin
 from genego_ros.types import Float64Array, FloatArray
 

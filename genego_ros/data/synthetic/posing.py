@@ -12,6 +12,7 @@ import numpy as np
 
 from genego_ros.data.synthetic.body_model import HAND_BONES, BodyModel, RestHand
 from genego_ros.errors import GenEgoError
+from genego_ros.geometry.rigid import unit
 from genego_ros.types import KEYPOINTS, SIDES, Float64Array, Side
 
 TO_WORLD = np.diag([-1.0, -1.0, 1.0])
@@ -132,11 +133,6 @@ def twist_and_swing(turns: Float64Array, axis: Float64Array) -> tuple[Float64Arr
         axis=-1,
     )
     return 2 * np.arctan2(skew @ axis, 1 + trace), swing
-
-
-def unit(vector: Float64Array) -> Float64Array:
-    normed: Float64Array = vector / np.linalg.norm(vector, axis=-1, keepdims=True)
-    return normed
 
 
 def soft_limit(value: Float64Array, limit: Float64Array | float) -> Float64Array:

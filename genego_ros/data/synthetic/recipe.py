@@ -11,15 +11,13 @@ from typing import Literal
 
 import numpy as np
 
+from genego_ros.data.h2o_format import CAMERAS, EGO_CAMERA, HEADS, RATES_HZ, Head
 from genego_ros.data.sample import SampleId
 from genego_ros.data.sample_ids import SampleIds
 from genego_ros.data.splits import Splits
 from genego_ros.data.synthetic.objects import OBJECT_NAMES
-from genego_ros.data.synthetic.scene import CAMERAS, EGO_CAMERA
 from genego_ros.errors import GenEgoError
 
-Head = Literal["visible", "cropped", "absent"]
-HEADS: tuple[Head, Head, Head] = ("visible", "cropped", "absent")
 RendererName = Literal["raster", "cycles"]
 
 RECIPE_SEED = 1
@@ -118,8 +116,11 @@ def sequences(
     """
     if count < 1 or frames < 1:
         raise GenEgoError(f"{count} recordings of {frames} frames: both must be at least 1")
-    if not 0 < rate_hz <= 240 or seed < 0:
-        raise GenEgoError(f"{rate_hz:g} frames a second, seed {seed}: give a rate above 0 (at most 240), a seed from 0")
+    slowest = RATES_HZ[0]
+    if not slowest <= rate_hz <= 240 or seed < 0:
+        raise GenEgoError(
+            f"{rate_hz:g} frames a second, seed {seed}: give a rate from {slowest:g} to 240, and a seed from 0"
+        )
     unknown = [name for name in cameras if name not in CAMERAS]
     if unknown or EGO_CAMERA not in cameras or len(cameras) < 2 or len(set(cameras)) < len(cameras):
         raise GenEgoError(

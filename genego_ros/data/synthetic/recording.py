@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,19 +12,24 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from genego_ros.atomic import GROWING, write_whole
 from genego_ros.data import h2o_format
+from genego_ros.data.encoding import millimetres, png
+from genego_ros.data.h2o_format import EGO_CAMERA, META, read_meta
 from genego_ros.data.synthetic.objects import OBJECT_NAMES
 from genego_ros.data.synthetic.raster import RasterRenderer
 from genego_ros.data.synthetic.recipe import RecordingPlan
-from genego_ros.data.synthetic.scene import EGO_CAMERA, RecordingCamera, Renderer, Scene
+from genego_ros.data.synthetic.scene import RecordingCamera, Renderer, Scene
 from genego_ros.data.synthetic.sensor import expose
 from genego_ros.data.synthetic.take import Instant, Take, stream
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
-from genego_ros.types import Float64Array, FloatArray
+from genego_ros.types import Float64Array
 
+UNFINISHED = ".unfinished"
+OWN = ("subject", "scene", "object_class", "head")
+"""Settings in which the recordings of one `--seed` differ."""
 KINDS = ("rgb", "depth", "cam_pose", "hand_pose", "obj_pose", "obj_pose_RT", "verb_label")
 EGO_KINDS = (*KINDS, "action_label", "text")
 PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
@@ -49,7 +54,7 @@ class RecordingFolder:
     @property
     def unfinished(self) -> Path:
         """Where it grows: apart from the recordings, so that nobody takes it for one."""
-        return self.out / ".unfinished" / self.plan.sequence.replace("/", "-")
+        return self.out / UNFINISHED / self.plan.sequence.replace("/", "-")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -74,7 +79,7 @@ class RecordingFolder:
             GenEgoError: that run had other settings, or the folder cannot be made.
         """
         folder = self.unfinished
-        if (folder / h2o_format.META).exists():
+        if (folder / META).exists():
             self._check(folder)
         try:
             for camera in self.plan.cameras:
@@ -91,6 +96,8 @@ class RecordingFolder:
             GenEgoError: the folder cannot be made or moved.
         """
         try:
+            for left in self.unfinished.rglob(f"*{GROWING}"):  # by a run that was killed
+                left.unlink()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.unfinished.rename(self.path)
         except OSError as error:
@@ -99,13 +106,36 @@ class RecordingFolder:
             ) from error
 
     def _check(self, folder: Path) -> None:
-        meta = folder / h2o_format.META
-        try:
-            there = h2o_format.parse_meta(meta.read_text(), meta).further.get("made_by")
-        except (OSError, GenEgoError):
-            there = None
-        if there != plain(self.settings):
-            raise GenEgoError(f"'{folder}' is another recording than the one asked for; choose another folder")
+        if differing := difference(folder, self.settings):
+            raise GenEgoError(
+                f"'{folder}' is another recording than the one asked for ({differing}); render into another folder"
+            )
+
+
+def difference(folder: Path, settings: Mapping[str, Any], but: Collection[str] = ()) -> str:
+    """In which of the settings (see `RecordingFolder`) a recording that is there was made otherwise, as
+    "seed 5 there, 7 asked for"; empty where in none.
+
+    Args:
+        but: names of settings that may differ.
+    """
+    try:
+        there = read_meta(folder / META).further.get("made_by")
+    except GenEgoError as error:
+        return str(error)
+    if not (isinstance(there, dict) and isinstance(there.get("plan"), dict)):
+        return f"it was not rendered: no made_by in {META}"
+    theirs, ours = ({**made["plan"], "size": made.get("size")} for made in (there, plain(settings)))
+    return ", ".join(
+        f"{name} {_short(theirs.get(name))} there, {_short(ours.get(name))} asked for"
+        for name in {**ours, **theirs}
+        if name not in but and theirs.get(name) != ours.get(name)
+    )
+
+
+def _short(value: Any) -> str:
+    numbers = isinstance(value, list) and len(value) > 5
+    return f"{value[0]} to {value[-1]} ({len(value)})" if numbers else str(value)[:60]
 
 
 def render_recording(
@@ -125,7 +155,7 @@ def render_recording(
     plan, path = folder.plan, folder.begin()
     with clock("staging"):
         take = Take(plan, folder.size)
-        save(path / h2o_format.META, h2o_format.format_meta(meta_of(folder, take)).encode())
+        save(path / META, h2o_format.format_meta(meta_of(folder, take)).encode())
         for camera in take.scene.cameras:
             save(path / camera.name / "cam_intrinsics.txt", h2o_format.format_intrinsics(camera.camera).encode())
     with closing(make_renderer(plan.renderer, take.scene)) as renderer:
@@ -148,8 +178,8 @@ def render_frame(path: Path, take: Take, frame: int, renderer: Renderer, clock: 
         with clock("sensor"):
             rgb = expose(shot, camera.sensor, stream(take.plan, take.plan.sequence, camera.name, frame))
         with clock("writing"):
-            save(path / camera.name / "rgb" / f"{frame:06d}.png", png(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)))
-            save(path / camera.name / "depth" / f"{frame:06d}.png", png(millimetres(shot.depth)))
+            save(path / camera.name / "rgb" / f"{frame:06d}.png", png(rgb, PNG_OPTIONS))
+            save(path / camera.name / "depth" / f"{frame:06d}.png", png(millimetres(shot.depth), PNG_OPTIONS))
     with clock("writing"):
         for camera in take.scene.cameras:
             for kind, text in labels(take, instant, camera).items():
@@ -176,14 +206,14 @@ def labels(take: Take, instant: Instant, camera: RecordingCamera) -> dict[str, s
 
 
 def meta_of(folder: RecordingFolder, take: Take) -> h2o_format.Meta:
-    """meta.json: the names of the recording's numbers, and how it was made."""
+    """meta.json: the names of the recording's numbers, how it was made, and how faulty its motion is."""
     return h2o_format.Meta(
         rate_hz=folder.plan.rate_hz,
         object_name=take.model.name,
         verbs=h2o_format.VERBS,
         actions=tuple(action_names()),
         head=folder.plan.head,
-        further={"made_by": plain(folder.settings)},
+        further={"made_by": plain(folder.settings), "motion_fault_m": round(take.motion_fault, 4)},
     )
 
 
@@ -207,33 +237,21 @@ def box_points(size: Float64Array) -> Float64Array:
     return np.vstack([np.zeros((1, 3)), units, edges]) * size
 
 
-def millimetres(depth: FloatArray) -> NDArray[np.uint16]:
-    """uint16 (H, W), 0 where nothing is, of float32 metres."""
-    return np.nan_to_num(np.clip(np.round(depth * 1000.0), 0, np.iinfo(np.uint16).max)).astype(np.uint16)
-
-
-def png(picture: NDArray[Any]) -> bytes:
-    """The file's content; pictures in OpenCV's order of colours."""
-    return bytes(cv2.imencode(".png", picture, PNG_OPTIONS)[1])
-
-
 def save(path: Path, content: bytes) -> None:
     """Writes a file that is either whole or not there.
 
     Raises:
         GenEgoError: it cannot be written: the disk is full, the folder read-only.
     """
-    growing = path.with_name(path.name + ".part")
     try:
-        growing.write_bytes(content)
-        growing.replace(path)
+        write_whole(path, content)
     except OSError as error:
         raise GenEgoError(
             f"'{path}' cannot be written ({error.strerror}); mend that and run the same command again: it goes on there"
         ) from error
 
 
-def plain(settings: dict[str, Any]) -> Any:
+def plain(settings: Mapping[str, Any]) -> Any:
     """The settings as they come back from JSON."""
     return json.loads(json.dumps(settings))
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from genego_ros.data import splits
+from genego_ros.data.h2o import recordings_in
+from genego_ros.data.h2o_format import META
 from genego_ros.data.synthetic.recipe import Recipe
-from genego_ros.data.synthetic.recording import RecordingFolder, render_recording
+from genego_ros.data.synthetic.recording import OWN, UNFINISHED, RecordingFolder, difference, render_recording
 from genego_ros.errors import GenEgoError
 
 if TYPE_CHECKING:
@@ -36,14 +38,42 @@ def render(recipe: Recipe, out: Path, size: tuple[int, int], workers: int) -> No
     A recording appears under its name when all of it is there. One that was broken off goes on where it stopped.
 
     Raises:
-        GenEgoError: see `RecordingFolder` and `render_recording`; a worker that died; the keyboard interrupted.
+        GenEgoError: `out` holds recordings made with other settings; see `RecordingFolder` and `render_recording`; a
+            worker that died; the keyboard interrupted.
     """
     folders = [RecordingFolder(out, plan, size) for plan in recipe.recordings]
-    missing = [folder for folder in folders if not folder.is_complete()]
+    _check_company(recipe, out, folders)
+    # What is path traced takes a hundred times as long, and the rest can be used meanwhile.
+    missing = sorted(
+        (folder for folder in folders if not folder.is_complete()), key=lambda folder: folder.plan.renderer == "cycles"
+    )
     if missing:
         _render_all(missing, workers)
     if recipe.splits:
         recipe.splits.write(out / splits.FILE)
+
+
+def _check_company(recipe: Recipe, out: Path, folders: list[RecordingFolder]) -> None:
+    """Refuses recordings in `out`, whole or not, that would not make one data set with those of `recipe`.
+
+    Those of more `--sequences` than are asked for now do; a fixed recipe has company of none.
+    """
+    unfinished = out / UNFINISHED
+    there = [out / name for name in recordings_in(out)] if out.is_dir() else []
+    there += [path.parent for path in sorted(unfinished.glob(f"*/{META}"))]
+    asked = {path: folder for folder in folders for path in (folder.path, folder.unfinished)}
+    for path in there:
+        if path in asked:
+            differing = difference(path, asked[path].settings)
+        elif recipe.splits:
+            differing = f"it is none of {recipe.name}"
+        else:
+            differing = difference(path, folders[0].settings, but=OWN)
+        if differing:
+            cure = f", or delete '{unfinished}', which holds no whole recording" if unfinished in path.parents else ""
+            raise GenEgoError(
+                f"'{path}' is another recording than those asked for ({differing}); render into another folder{cure}"
+            )
 
 
 def _render_all(folders: list[RecordingFolder], workers: int) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
-from genego_ros.data.synthetic.scene import CAMERAS, EGO_CAMERA, RecordingCamera, Sensor
+from genego_ros.data.h2o_format import CAMERAS, EGO_CAMERA
+from genego_ros.data.synthetic.scene import RecordingCamera, Sensor
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
 from genego_ros.types import BoolArray, Camera, Float64Array
@@ -41,7 +42,9 @@ DISTANCES = (0.6, 1.3)
 FIELDS_OF_VIEW = (45.0, 70.0)
 """Degrees across the picture."""
 TRIES = 4096
-SHRINK = (1, 1, 1, 1, 0.85, 0.85, 0.7, 0.7, 0.55, 0.55)
+CHOICES = 3
+"""Places of which a camera takes the nearest to the work: who records hands does not stand far away without need."""
+SHRINK = (1, 1, 1, 1, 0.85, 0.85, 0.7, 0.7, 0.55, 0.55, 0.4, 0.4, 0.25, 0.25)
 """What is left of the two radii, draw for draw, where a head bent over the work leaves no room to miss it."""
 
 
@@ -106,17 +109,6 @@ def ego_mount(rng: np.random.Generator) -> Float64Array:
     return rigid.compose(Rotation.from_euler("YXZ", [yaw, -pitch, roll], degrees=True).as_matrix(), offset)
 
 
-def head_seen(camera: Camera, T_world_camera: Float64Array, eyes: ArrayLike) -> Head | None:
-    """How much of the head a camera sees at all of `eyes` ((3,) or (N, 3), metres, world); None where it varies.
-
-    "cropped" is certain: the border of the picture cuts the sphere. A head that hardly touches the border from
-    either side is none of the three.
-    """
-    inside = _distances(camera, T_world_camera[None], np.atleast_2d(np.asarray(eyes, np.float64)))
-    held: list[Head] = [kind for kind in get_args(Head) if _holds(inside, kind)[0]]
-    return held[0] if held else None
-
-
 def _holds(inside: Float64Array, head: Head) -> BoolArray:
     """Whether the rule holds, bool (P,), for heads that lie `inside` (P, N, 4) metres from the sides of the view."""
     nearest = inside.min(axis=2)
@@ -157,7 +149,8 @@ def _standing_camera(
         sees_work = (_distances(camera, poses, work[None]) >= share * radius).all(axis=(1, 2))
         good = sees_work & _holds(_distances(camera, poses, heads), head)
         if good.any():
-            return camera, poses[np.argmax(good)]
+            choices = poses[np.flatnonzero(good)[:CHOICES]]
+            return camera, choices[np.argmin(np.linalg.norm(choices[:, :3, 3] - work, axis=1))]
     raise GenEgoError(
         f"no camera sees the work at {np.round(work, 2).tolist()} with the head {head} at "
         f"{np.round(heads.mean(axis=0), 2).tolist()} m: ask for another view of the head or move the work"

@@ -43,9 +43,8 @@ class Room:
     irradiance: float
     """Luminance of all light that falls on a sheet of paper on the table's middle, in the unit of `KeyLight`; a
     sensor with the exposure 1 / irradiance shows it just below white."""
-    exposure: float
-    """What a camera that meters the whole picture chooses: as above, but brighter in dark rooms; a factor for
-    `Sensor.exposure`."""
+    reflectance: float
+    """Luminance that the surfaces which fill a picture reflect in the mean, 0 to 1."""
     words: str
     """"a round oak table in a living room with a brick wall"."""
     style: str
@@ -92,10 +91,9 @@ def make_room(rng: np.random.Generator) -> Room:
     environment, lights, total = _light(rng, maps, walls, frames, table.height, by_day)
     place = {"living room": "a living room", "kitchen": "a kitchen", "office": "an office", "workshop": "a workshop"}
     words = f"{table.words} in {place[style]} with {wall_words} and {floor}"
-    # Half of what is seen is the table; meters aim at a middle grey, and stop half way as people set them.
+    # Half of what is seen is the table.
     seen = float((0.5 * table.reflectance + 0.25 * mean + 0.25 * floor_color) @ light.LUMINANCE)
-    exposure = float(np.clip(np.sqrt(0.3 / seen), 0.8, 1.6)) / total
-    return Room(made.meshes("room/"), table, environment, lights, total, exposure, words, style, palette)
+    return Room(made.meshes("room/"), table, environment, lights, total, seen, words, style, palette)
 
 
 def chair_meshes(rng: np.random.Generator, room: Room, seat: tuple[float, float]) -> tuple[Mesh, ...]:

@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 from genego_ros.types import ByteArray, Camera, Float64Array, FloatArray
 
 IndexArray = NDArray[np.int32]
-CAMERAS = ("cam0", "cam1", "cam2", "cam3", "cam4")
-"""H2O's names: four third-person cameras that stand still, and cam4 on the head."""
-EGO_CAMERA = "cam4"
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,7 @@ class Scene:
     environment: Environment
     lights: tuple[KeyLight, ...]
     cameras: tuple[RecordingCamera, ...]
-    """Those that are rendered; names from `CAMERAS`."""
+    """Those that are rendered; names from `h2o_format.CAMERAS`."""
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,10 @@ def random_sensor(rng: np.random.Generator) -> Sensor:
     return Sensor(
         exposure=float(2 ** np.clip(rng.normal(0, 0.2), -0.5, 0.5)),
         white_balance=(float(np.exp(warmth)), float(np.exp(tint)), float(np.exp(-warmth))),
-        shot_noise=float(rng.uniform(0.005, 0.03)),
+        shot_noise=float(rng.uniform(0.005, 0.02)),
         read_noise=float(rng.uniform(0.001, 0.006)),
         shutter=float(rng.uniform(0.1, 0.5)),
-        blur=float(rng.uniform(0.3, 0.8)),
+        blur=float(rng.uniform(0.2, 0.6)),
         vignetting=float(rng.uniform(0.0, 0.25)),
         contrast=float(rng.uniform(1.0, 1.3)),
         saturation=float(rng.uniform(0.85, 1.15)),

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from genego_ros.data.synthetic.scene import IndexArray
+from genego_ros.geometry.rigid import Floating
 from genego_ros.types import Float64Array, FloatArray
 
 Distance = Callable[[Float64Array], Float64Array]
@@ -129,11 +130,13 @@ def bent(path: ArrayLike, radii: ArrayLike, sides: int = 20) -> Surface:
     return _grid(rings, _lengths(rings.mean(axis=1)), angle / (2 * np.pi))
 
 
-def weld(vertices: FloatArray) -> IndexArray:
-    """int32 (V,): the first vertex within a micrometre, as `scene.Mesh.weld` wants it."""
-    _, first, inverse = np.unique(
-        np.round(vertices * 1e6).astype(np.int64), axis=0, return_index=True, return_inverse=True
-    )
+def weld(vertices: NDArray[Floating], per_metre: float = 1e6) -> IndexArray:
+    """int32 (V,): the first of vertices (V, 3) in the same place, as `scene.Mesh.weld` wants it.
+
+    Places are the cells of a grid with `per_metre` cells a metre, by default micrometres.
+    """
+    cells = np.round(vertices * per_metre).astype(np.int64)
+    _, first, inverse = np.unique(cells, axis=0, return_index=True, return_inverse=True)
     return first[inverse.ravel()].astype(np.int32)
 
 

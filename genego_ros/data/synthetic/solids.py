@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
 from genego_ros.data.synthetic.scene import IndexArray, Material, Mesh
+from genego_ros.data.synthetic.shapes import weld
 from genego_ros.geometry import rigid
 from genego_ros.types import Float64Array
 
@@ -80,11 +81,7 @@ def merge(name: str, solids: Sequence[Solid], material: Material, whole: bool = 
 
 def _weld(solid: Solid) -> IndexArray:
     """The first vertex at the same place within a hundredth of a millimetre, int32 (V,)."""
-    if solid.sharp:
-        return np.arange(len(solid.vertices), dtype=np.int32)
-    keys = np.round(solid.vertices * 1e5).astype(np.int64)
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return first[inverse.reshape(-1)].astype(np.int32)
+    return np.arange(len(solid.vertices), dtype=np.int32) if solid.sharp else weld(solid.vertices, 1e5)
 
 
 @dataclass

@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from genego_ros.data.h2o_format import EGO_CAMERA
 from genego_ros.data.synthetic import action
 from genego_ros.data.synthetic.body import Body, Person, Posed, Posture
 from genego_ros.data.synthetic.clutter import Disc, clutter
+from genego_ros.data.synthetic.light import LUMINANCE
 from genego_ros.data.synthetic.objects import make_object
 from genego_ros.data.synthetic.recipe import RecordingPlan, RendererName
 from genego_ros.data.synthetic.rig import ego_mount, make_rig
 from genego_ros.data.synthetic.room import Room, chair_meshes, make_room
-from genego_ros.data.synthetic.scene import EGO_CAMERA, Moment, RecordingCamera, Scene
+from genego_ros.data.synthetic.scene import Moment, RecordingCamera, Scene
 from genego_ros.data.synthetic.sensor import random_sensor
 from genego_ros.errors import GenEgoError
 from genego_ros.types import Float64Array
@@ -32,6 +34,12 @@ TAKES = 6
 """Motions that are tried until the cameras have places from where they see it."""
 METER: dict[RendererName, float] = {"raster": 1.0, "cycles": 1.3}
 """Path tracing lets walls keep the surroundings' light out, which leaves about three quarters of it."""
+GREY = 0.3
+"""Reflectance that meters take for the middle; they stop half way to it, as people set them."""
+SKIN_SHARE = 0.6
+"""Weight of the person's skin against the room in what is metered: cameras look for people."""
+METERED = (0.8, 2.2)
+"""Factors on the exposure that shows white paper just below white."""
 ABOVE_TABLE = 0.15
 """Metres above the table below which what moves needs a free place on it."""
 GRID = 0.06
@@ -85,6 +93,11 @@ class Take:
                 failure = error
         raise GenEgoError(f"recording {name} cannot be staged: {failure}")
 
+    @property
+    def motion_fault(self) -> float:
+        """Metres by which the motion could not be made without fault; see `action.Action.fault`."""
+        return self._action.fault
+
     def instant(self, frame: int) -> Instant:
         """Where everything is at a frame of the motion; the same object again for a frame just asked for, by which
         renderers know what they have drawn."""
@@ -129,7 +142,8 @@ class Take:
         eyes = np.array([moment.T_world_eyes[:3, 3] for moment in posed])
         rig = make_rig(stream(plan, plan.sequence, "cameras"), hands.mean(axis=0), eyes, plan.head, size, random_sensor)
         self._standing = {name: T for name, T in rig.T_world_camera.items() if name in plan.cameras}
-        cameras = tuple(_set(camera, room, plan) for camera in rig.cameras if camera.name in plan.cameras)
+        exposure = metered(room, self._body.person) * METER[plan.renderer]
+        cameras = tuple(_set(camera, exposure, plan) for camera in rig.cameras if camera.name in plan.cameras)
         views = [T[:3, 3] for T in self._standing.values()]
         things = clutter(stream(plan, plan.sequence, "clutter"), room, self._busy(posed, looks, room), views)
         chair = chair_meshes(stream(plan, "chair", plan.scene), room, (float(self._seat[0]), float(self._seat[1])))
@@ -151,8 +165,18 @@ class Take:
 _CORNERS = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 1)], np.float64).T
 
 
-def _set(camera: RecordingCamera, room: Room, plan: RecordingPlan) -> RecordingCamera:
-    """With the exposure that the room asks for; the shutter's times are those of 30 frames a second at any rate."""
+def metered(room: Room, person: Person) -> float:
+    """The factor for `Sensor.exposure` that a camera chooses which meters the room and the person in it.
+
+    It goes by the logarithmic mean of both, so that dark hands are seen before a white table, too, which then loses
+    some of its highlights, and more on a dark one.
+    """
+    seen = room.reflectance ** (1 - SKIN_SHARE) * float(np.dot(person.skin, LUMINANCE)) ** SKIN_SHARE
+    return float(np.clip(np.sqrt(GREY / seen), *METERED)) / room.irradiance
+
+
+def _set(camera: RecordingCamera, exposure: float, plan: RecordingPlan) -> RecordingCamera:
+    """With the exposure that was metered; the shutter's times are those of 30 frames a second at any rate."""
     sensor = camera.sensor
-    exposure, shutter = sensor.exposure * room.exposure * METER[plan.renderer], sensor.shutter * plan.rate_hz / 30
-    return replace(camera, sensor=replace(sensor, exposure=exposure, shutter=min(shutter, 1.0)))
+    shutter = min(sensor.shutter * plan.rate_hz / 30, 1.0)
+    return replace(camera, sensor=replace(sensor, exposure=sensor.exposure * exposure, shutter=shutter))

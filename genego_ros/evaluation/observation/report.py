@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genego_ros.evaluation.observation.summary import PARTS
-from genego_ros.evaluation.store import write_whole
+from genego_ros.evaluation.store import save
 
 _LEGEND = """Medians; of shares, means. In brackets their 95% interval by bootstrap over recordings. n is how many
 numbers a row has at most: pictures, hands, or those of them that tell. observation.json holds mean and median of all.
@@ -84,8 +84,8 @@ def write_report(results: Mapping[str, dict[str, Any]], folder: Path, command: s
     """
     text = markdown(results, command)
     said = dict(results) if nested else next(iter(results.values()))
-    write_whole(folder / "observation.json", (json.dumps(said, indent=1) + "\n").encode())
-    write_whole(folder / "observation.md", text.encode())
+    save(folder / "observation.json", (json.dumps(said, indent=1) + "\n").encode())
+    save(folder / "observation.md", text.encode())
     return text
 
 

@@ -20,7 +20,7 @@ from genego_ros.evaluation.observation.summary import summarise
 from genego_ros.evaluation.observation.truth import head_of
 from genego_ros.evaluation.observation.watch import Watcher
 from genego_ros.evaluation.run import spread
-from genego_ros.evaluation.store import Resumable, write_whole
+from genego_ros.evaluation.store import Resumable, save
 from genego_ros.parameters import DepthParameters
 from genego_ros.types import KEYPOINTS, Array, Float64Array
 
@@ -46,7 +46,7 @@ class Measurements(Resumable):
             for path, value in values.items()
         }
         listed = [hand.round(6).tolist() if np.isfinite(hand).all() else None for hand in hands]
-        write_whole(self.path(id), json.dumps({"values": finite, "ego_hands": listed}).encode() + b"\n")
+        save(self.path(id), json.dumps({"values": finite, "ego_hands": listed}).encode() + b"\n")
 
     def read(self, id: SampleId) -> tuple[Values, Float64Array]:
         """What was kept, without values that are not finite.

@@ -18,8 +18,8 @@ def measure(case: Case) -> Values:
     """Errors of s* relative to the factor that gives the picture, or the true hands' region, the true median ratio.
 
     s* / best - 1 is measured on D'_exo = s* D_exo, whose best factor is best / s*; so a disparity's shift counts too.
-    `known_length` is the same with the true hand length given, and `from_hand_size` the ratio of the two factors - 1:
-    what is wrong because the hand's size was not known.
+    `known_length` is the same with the true hand length given, and `from_hand_size` the ratio of the two - 1: what is
+    wrong because the hand's size was not known.
     """
     scale = case.observation.scale
     values: Values = {"scale/source": scale.source}
@@ -32,8 +32,9 @@ def measure(case: Case) -> Values:
     known = case.known_length
     if known is None or known.scale.source not in _FITTED:
         return values
-    size = scale.factor / known.scale.factor - 1
-    values |= {"scale/from_hand_size/error": [size], "scale/from_hand_size/absolute": [abs(size)]}
+    if case.observation.exo_depth is not None and known.exo_depth is not None:
+        size = relative_error(case.observation.exo_depth, known.exo_depth)
+        values |= {"scale/from_hand_size/error": [size], "scale/from_hand_size/absolute": [abs(size)]}
     return values | _errors("known_length", known, case)
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from genego_ros.geometry.plane import dominant_plane
-from genego_ros.geometry.rigid import invert, look_at
+from genego_ros.geometry.rigid import invert, look_at, unit
 from genego_ros.parameters import Parameters
 from genego_ros.types import Camera, Float64Array, FloatArray, Frame, Hand, Viewpoint
 
@@ -17,6 +17,9 @@ _SIDEWAYS_WEIGHT = 2.0
 while people hardly cross their arms."""
 _FACING_WEIGHT = 0.3
 """The third-person camera usually faces the person; this decides only where the hands say little."""
+
+_SHORTEST = 1e-6
+"""A shorter vector's direction is rounding."""
 
 _REACH = 0.6
 """Metres around the hands in which the plane they work on is looked for."""
@@ -76,26 +79,19 @@ def _surroundings(depth: FloatArray, camera: Camera, middle: Float64Array) -> Fl
 
 def _forward(hands: tuple[Hand, ...], middle: Float64Array, up: Float64Array) -> Float64Array:
     """The person's horizontal forward direction, unit float64 (3,), exo optical frame."""
-    direction = -_FACING_WEIGHT * _unit(_horizontal(middle, up))
+    direction = -_FACING_WEIGHT * unit(_horizontal(middle, up), _SHORTEST)
     for hand in hands:
-        direction = direction + _horizontal(_unit(hand.keypoints[9] - hand.keypoints[0]), up)
+        direction = direction + _horizontal(unit(hand.keypoints[9] - hand.keypoints[0], _SHORTEST), up)
     wrist = {hand.side: hand.keypoints[0].astype(np.float64) for hand in hands}
     if len(wrist) == 2:
-        direction = direction + _SIDEWAYS_WEIGHT * np.cross(up, _unit(_horizontal(wrist["right"] - wrist["left"], up)))
+        across = unit(_horizontal(wrist["right"] - wrist["left"], up), _SHORTEST)
+        direction = direction + _SIDEWAYS_WEIGHT * np.cross(up, across)
+    forward = unit(_horizontal(direction, up), _SHORTEST)
     # Nothing says where forward is when a lone hand points straight up below a camera that looks straight
     # down: any direction serves, and the next frame knows more.
-    lost = _unit(np.cross(up, np.eye(3)[np.argmin(np.abs(up))]))
-    return _unit(_horizontal(direction, up), otherwise=lost)
+    return forward if forward.any() else unit(np.cross(up, np.eye(3)[np.argmin(np.abs(up))]))
 
 
 def _horizontal(vector: Float64Array, up: Float64Array) -> Float64Array:
     horizontal: Float64Array = vector - up * float(vector @ up)
     return horizontal
-
-
-def _unit(vector: Float64Array, otherwise: Float64Array | None = None) -> Float64Array:
-    length = float(np.linalg.norm(vector))
-    if length < 1e-6:
-        return np.zeros(3) if otherwise is None else otherwise
-    unit: Float64Array = vector / length
-    return unit
