@@ -248,6 +248,15 @@ def test_touching_is_a_matter_of_millimetres() -> None:
     assert not touches(hand, box)
 
 
+def test_the_box_around_the_object_is_read(tmp_path: Path) -> None:
+    scene = write_h2o(tmp_path, frames=range(2), cameras=("cam0", "cam4"))["subject1/h1/0"]
+    dataset = H2O(tmp_path)
+    box = dataset.object_box(dataset.ids[1])
+    T = rigid.invert(scene.camera_pose("cam0", 1)) @ scene.object_pose(1)
+    np.testing.assert_allclose(box[0], T[:3, 3], atol=1e-9)
+    np.testing.assert_allclose(np.ptp(rigid.apply(rigid.invert(T), box), axis=0), [0.1, 0.06, 0.18], atol=1e-8)
+
+
 def test_words() -> None:
     assert words.named_hands("no hands are visible.") == ()
     assert words.named_hands("both hands hold it") == ("left", "right")
