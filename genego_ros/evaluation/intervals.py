@@ -79,7 +79,8 @@ def median(scores: Float64Array, groups: Array, drawn: Array) -> Estimate:
         return Estimate(value, math.nan, math.nan, len(scores))
     order = np.argsort(scores)
     counts = drawn[:_MEDIAN_RESAMPLES, groups[order]].cumsum(axis=1)
-    replicates = scores[order][np.argmax(2 * counts >= counts[:, -1:], axis=1)]
+    middle = [np.argmax(side, axis=1) for side in (2 * counts >= counts[:, -1:], 2 * counts > counts[:, -1:])]
+    replicates = scores[order][middle].mean(axis=0)  # the two in the middle where their number is even
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(replicates, (tail, 1 - tail)).tolist()
     return Estimate(value, low, high, len(scores))

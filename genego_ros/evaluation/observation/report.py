@@ -128,7 +128,7 @@ def _said(found: Mapping[str, Any], title: str = "") -> Iterator[tuple[str, str]
     for name, value in found.items():
         path = f"{title} {name}".strip().replace("_", " ")
         if isinstance(value, str):
-            yield path, value
+            yield path, " ".join(value.split())
         elif _is_count(value):
             yield path, ", ".join(f"{word} {count}" for word, count in value.items())
         elif isinstance(value, dict) and not _is_number(value):
