@@ -24,6 +24,7 @@ COMMANDS = {
     "splits": ("genego_ros.commands.splits", "write down which samples of a data set train and which test"),
     "show": ("genego_ros.commands.show", "draw samples of a data set or a bag: frames, hands, depth, reprojection"),
     "evaluate": ("genego_ros.commands.evaluate", "measure methods on recordings with a true first-person view"),
+    "evaluate observation": ("genego_ros.commands.evaluate_observation", "measure stage 1 alone on such recordings"),
     "convert": ("genego_ros.commands.convert", "make bags of the recordings of a data set"),
     "play": ("genego_ros.ros.play", "publish a bag, a video, a photo or a folder of pictures"),
     "record": ("genego_ros.ros.record", "write topics into a bag"),
@@ -34,12 +35,14 @@ COMMANDS = {
     "bench": ("genego_ros.commands.bench", "measure speed and accuracy against a reference"),
     "test": ("genego_ros.commands.test", "run the linters, the type checker and the tests"),
 }
-"""Command -> (module, help in one line)."""
+"""Command, of one word or two -> (module, help in one line)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if " ".join(argv[:2]) in COMMANDS:
+        argv[:2] = [" ".join(argv[:2])]
     parser = argparse.ArgumentParser(
         prog="genego",
         description="The first-person view from a third-person camera, on ROS 2.",

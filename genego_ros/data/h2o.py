@@ -21,6 +21,7 @@ from genego_ros.data.h2o_format import (
     parse_hands,
     parse_intrinsics,
     parse_label,
+    parse_object,
     parse_object_pose,
     parse_pose,
     read_meta,
@@ -139,6 +140,19 @@ class H2O(ListedDataset):
             raise GenEgoError(f"{folder / EGO_CAMERA / 'rgb' / f'{id.frame:06d}.png'}: no such frame in this recording")
         exo = tuple(self.view(id.sequence, camera, id.frame) for camera in (id.camera, *also))
         return self._sample(id, recording, exo, self.view(id.sequence, EGO_CAMERA, id.frame))
+
+    def object_box(self, id: SampleId) -> Float64Array | None:
+        """The box around the object, float64 (21, 3), metres, in the frame of the camera of `id`: see `parse_object`.
+
+        Returns:
+            None where the release lacks it, or there is no object.
+
+        Raises:
+            GenEgoError: the file is missing or damaged; names the path.
+        """
+        found = self._optional(id, self._recordings[id.sequence], id.camera, "obj_pose")
+        number, points = (0, None) if found is None else parse_object(*found)
+        return points if number else None
 
     def _sample(self, id: SampleId, recording: _Recording, exo: tuple[View, ...], ego: View) -> Sample:
         meta = recording.meta

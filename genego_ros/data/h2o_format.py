@@ -42,6 +42,8 @@ CAMERAS = (*EXO_CAMERAS, EGO_CAMERA)
 
 META = "meta.json"
 RATE_HZ = 30.0
+OBJECT_POINTS = 21
+"""Of `obj_pose`: the box's centre, its 8 corners and the middles of its 12 edges."""
 RATES_HZ = (0.01, 1000.0)
 """The slowest and the fastest recording; beyond, times of frames are no times."""
 Head = Literal["visible", "cropped", "absent"]
@@ -113,6 +115,16 @@ def format_object(number: int, points: Float64Array) -> str:
     """`obj_pose`: class and float64 (21, 3), metres in the camera's frame: the box's centre, its 8 corners and the
     middles of its 12 edges. Nobody reads it: `obj_pose_RT` says the same."""
     return f"{number} {_line(points)}"
+
+
+def parse_object(text: str, source: Path | str) -> tuple[int, Float64Array]:
+    """Class and box points, float64 (21, 3): centre, 8 corners, 12 middles of edges; metres, camera frame.
+
+    Raises:
+        GenEgoError: not 64 numbers, NaN, or an impossible class.
+    """
+    numbers = _numbers(text, 1 + 3 * OBJECT_POINTS, source)
+    return _whole(numbers[0], source), numbers[1:].reshape(OBJECT_POINTS, 3)
 
 
 def format_object_pose(number: int, T_camera_object: Float64Array) -> str:

@@ -79,7 +79,7 @@ class Splits:
 
     def train_ids(self, name: str) -> SampleIds:
         """What a method that is tested on the list `name` may learn from."""
-        return self.ids(self._train_name(name))
+        return self.ids(self.train_name(name))
 
     def names(self, choice: str) -> tuple[str, ...]:
         """The lists that a choice on the command line means: `paper` the four, otherwise itself.
@@ -132,12 +132,13 @@ class Splits:
                 f"{path}: cannot be written ({error.strerror}); choose a folder that is writable"
             ) from error
 
-    def _train_name(self, name: str) -> str:
+    def train_name(self, name: str) -> str:
+        """The list that a method which is tested on `name` learns from; it may be missing."""
         own = f"{TRAIN}-{name}"
         return own if own in self.lists else TRAIN
 
     def _check_apart(self, name: str) -> None:
-        train = self._train_name(name)
+        train = self.train_name(name)
         if train not in self.lists:
             return
         for run in self.lists[name].runs:

@@ -64,13 +64,9 @@ class CaseMaker:
         return Case(bare, ego_camera, lambda: self._estimate(bare, ego_camera))
 
     def _estimate(self, frame: Frame, ego_camera: Camera) -> ExoObservation:
-        """Stage 1 of a picture by itself, whatever came before it."""
         if self._observer is None:
             self._observer = ExoObserver(self._parameters)
-        self._observer.forget()
-        for _ in range(SETTLING_FRAMES):
-            observation = self._observer.observe(frame, ego_camera)
-        return observation
+        return observe_alone(self._observer, frame, ego_camera)
 
     def __enter__(self) -> CaseMaker:
         return self
@@ -78,3 +74,11 @@ class CaseMaker:
     def __exit__(self, *_: object) -> None:
         if self._observer is not None:
             self._observer.close()
+
+
+def observe_alone(observer: ExoObserver, frame: Frame, ego_camera: Camera) -> ExoObservation:
+    """Stage 1 of a picture by itself, whatever came before it."""
+    observer.forget()
+    for _ in range(SETTLING_FRAMES):
+        observation = observer.observe(frame, ego_camera)
+    return observation

@@ -88,10 +88,13 @@ def evaluate(
 
 def settings(dataset: Path, inputs: Inputs, parameters: Parameters) -> dict[str, object]:
     """What predictions depend on, beside the method and the sample."""
+    return {"inputs": inputs, "size": SIZE, **common_settings(dataset, parameters)}
+
+
+def common_settings(dataset: Path, parameters: Parameters) -> dict[str, object]:
+    """What everything that stage 1 makes of a sample depends on."""
     return {
         "dataset": str(dataset.resolve()),
-        "inputs": inputs,
-        "size": SIZE,
         "parameters": parameters.as_mapping(),
         "weights": {name: weight.sha256 for name, weight in weights.manifest().items()},
         "code": code(),

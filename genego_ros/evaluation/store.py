@@ -28,16 +28,19 @@ from genego_ros.types import ByteArray, ExoObservation
 TRUTH = "truth"
 
 
-class Store:
-    """Keeps predictions and what is known of their making.
+class Resumable:
+    """A folder whose contents were all made in the same way, of the same files.
 
     Args:
         folder: made where it is missing.
-        settings: all that predictions depend on, beside the method and the sample; what JSON can hold.
+        settings: all that the contents depend on, beside the method and the sample; what JSON can hold.
 
     Raises:
         GenEgoError: the folder cannot be made or written, or was made with other settings.
     """
+
+    contents = "results"
+    """What it holds, for the texts of errors."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         self.folder = folder
@@ -53,15 +56,15 @@ class Store:
         differing = [key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key]]
         if differing:
             raise GenEgoError(
-                f"'{folder}' holds predictions made with other {' and '.join(differing)} (see {path.name} there): "
+                f"'{folder}' holds {self.contents} made with other {' and '.join(differing)} (see {path.name} there): "
                 "choose another --out, or delete that folder to make them anew"
             )
 
     def check_data(self, fingerprints: Mapping[str, str]) -> None:
-        """Notes from which files of each recording predictions are made.
+        """Notes from which files of each recording the contents are made.
 
         Raises:
-            GenEgoError: predictions of one were made from other files.
+            GenEgoError: those of one were made from other files.
         """
         path = self.folder / "recordings.json"
         try:
@@ -71,10 +74,16 @@ class Store:
         for sequence, files in fingerprints.items():
             if noted.setdefault(sequence, files) != files:
                 raise GenEgoError(
-                    f"'{self.folder}' holds predictions of other files than {sequence} has now: choose another --out, "
-                    "or delete that folder to make them anew"
+                    f"'{self.folder}' holds {self.contents} of other files than {sequence} has now: choose another "
+                    "--out, or delete that folder to make them anew"
                 )
         save(path, json.dumps(noted, indent=1, sort_keys=True).encode() + b"\n")
+
+
+class Store(Resumable):
+    """Keeps predictions and what is known of their making."""
+
+    contents = "predictions"
 
     def path(self, method: str, id: SampleId) -> Path:
         return self.folder / "predictions" / method / id.sequence / id.camera / f"{id.frame:06d}.png"

@@ -1,0 +1,69 @@
+"""`./genego evaluate observation`: measures stage 1 on recordings that have the truth of it."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from genego_ros.commands.evaluate import chosen_splits
+from genego_ros.data.datasets import open_dataset
+from genego_ros.data.fingerprint import fingerprint
+from genego_ros.data.sample import Dataset
+from genego_ros.data.sample_ids import SampleIds
+from genego_ros.data.splits import ALL, FILE, TRAIN, Splits
+from genego_ros.errors import GenEgoError
+from genego_ros.evaluation.observation.report import write_report
+from genego_ros.evaluation.observation.run import Measurements, measure_missing, results
+from genego_ros.evaluation.observation.watch import Watcher
+from genego_ros.evaluation.run import common_settings, spread
+from genego_ros.parameters import Parameters, parse_assignments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="recordings: H2O, TACO or rendered")
+    parser.add_argument("--split", default=ALL, help="all (the whole folder), paper (its four), or a name")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/observation"), metavar="DIR", help="folder for what comes out"
+    )
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="at most N samples a split, evenly spread")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap that gives the intervals")
+    parser.add_argument("parameters", nargs="*", metavar="name:=value", help="parameters, for example device:=cpu")
+    parser.set_defaults(further=[])
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes observation.md, observation.json and measurements/; goes on where it was interrupted.
+
+    Raises:
+        GenEgoError: an unknown or empty split, no such data set, a backend or its weights are missing, a sample is
+            damaged, the folder holds something else.
+    """
+    parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
+    for option in ("limit", "seed"):
+        if getattr(args, option) < 0:
+            raise GenEgoError(f"--{option} is {getattr(args, option)}: it must be 0 or more")
+    dataset = open_dataset(args.dataset)
+    splits = {name: spread(ids, args.limit) for name, ids in chosen_splits(args.dataset, dataset, args.split).items()}
+    train = _train_lists(args.dataset, dataset, list(splits))
+    ids = sorted(set().union(*splits.values()))
+    with Watcher(dataset, parameters) as watcher:
+        kept = Measurements(args.out, common_settings(args.dataset, parameters))
+        kept.check_data({name: fingerprint(args.dataset, name) for name in sorted({id.sequence for id in ids})})
+        measure_missing(dataset, ids, watcher, kept)
+    found = results(dataset, splits, train, kept, args.seed)
+    command = "./genego " + shlex.join(sys.argv[1:])
+    print(write_report(found, args.out, command, nested=len(splits) > 1))
+    print(f"written to {args.out}")
+    return 0
+
+
+def _train_lists(folder: Path, dataset: Dataset, names: list[str]) -> dict[str, SampleIds]:
+    """What may be learned from for each split; for the whole folder, its one train list where it has one."""
+    path = folder / FILE
+    if not path.is_file():
+        return {}
+    splits = Splits.read(path, SampleIds.of(dataset.ids))
+    lists = {name: TRAIN if name == ALL else splits.train_name(name) for name in names}
+    return {name: splits.ids(train) for name, train in lists.items() if train in splits.lists}
