@@ -82,14 +82,16 @@ def test_a_photo_with_depth_end_to_end(photo: Path, depth: Path, tmp_path: Path,
         np.testing.assert_allclose(points[:, :3], ego_hand["keypoints_m"], atol=5e-5)
         k = FRAME.camera.matrix @ np.array(exo["keypoints_m"]).T
         np.testing.assert_allclose((k[:2] / k[2]).T, exo["keypoints_px"], atol=0.1)
-    # The cloud is every pixel with depth between near and far, in its colours.
+    # The cloud is every pixel with depth between near and far, in its colours, but for those that fly at edges.
     cloud = o3d.io.read_point_cloud(str(out / "cloud.ply"))
     points = np.asarray(cloud.points)
     assert FRAME.depth is not None
     valid = (FRAME.depth >= 0.1) & (FRAME.depth <= 8.0)
-    assert len(points) == valid.sum()
-    np.testing.assert_allclose(points[:, 2], FRAME.depth[valid], atol=6e-4)
-    np.testing.assert_allclose(np.asarray(cloud.colors) * 255, FRAME.rgb[valid], atol=1.01)
+    assert 0.99 * valid.sum() < len(points) <= valid.sum()
+    seen_at = points @ FRAME.camera.matrix.T
+    u, v = np.rint(seen_at[:, :2] / seen_at[:, 2:]).astype(int).T
+    np.testing.assert_allclose(points[:, 2], FRAME.depth[v, u], atol=6e-4)
+    np.testing.assert_allclose(np.asarray(cloud.colors) * 255, FRAME.rgb[v, u], atol=1.01)
     printed = capsys.readouterr().out
     assert "hands: left at 0." in printed and "depth: topic" in printed and "assumed" not in printed
 

@@ -46,7 +46,7 @@ def test_a_pixel_of_noise_moves_it_by_a_few_percent_of_its_distance(seed: int) -
     assert np.linalg.norm(found[0] - true[0]) < 0.08 * true[0, 2]
     # Bones have their lengths in spite of the noise, and most keypoints are seen about where they were measured.
     for a, b in ((0, 5), (0, 17), (5, 6), (10, 11), (19, 20)):
-        assert np.linalg.norm(found[a] - found[b]) == pytest.approx(np.linalg.norm(true[a] - true[b]), abs=0.008)
+        assert np.linalg.norm(found[a] - found[b]) == pytest.approx(np.linalg.norm(true[a] - true[b]), abs=0.012)
     assert np.median(np.linalg.norm(as_hand(found).keypoints_2d - noisy, axis=1)) < 3
 
 

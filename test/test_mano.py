@@ -113,10 +113,8 @@ def test_pickles_are_imported_once_and_serve_as_the_hand_mesh(
     assert f"wrote {path}" in capsys.readouterr().out
     # What was written is what the pickles hold, and reads without a pickle.
     pose, shape = np.linspace(-1, 1, 48), np.ones(10)
-    imported, own = (
-        load_mano(folder)["right"].keypoints(pose, shape, np.zeros(3)) for folder in (path.parent, pickles)
-    )
-    np.testing.assert_array_equal(imported, own)
+    imported, own = (load_mano(folder)["right"] for folder in (path.parent, pickles))
+    np.testing.assert_array_equal(*(hand.keypoints(pose, shape, np.zeros(3)) for hand in (imported, own)))
     model, arrays = load_hand_mesh(), dict(np.load(path))
     assert model.vertices.shape == (778, 3) and len(model.right_faces) == 1538
     rest = own.keypoints(np.zeros(48), np.zeros(10), np.zeros(3))

@@ -255,7 +255,7 @@ def test_a_silent_camera_is_named(tmp_path) -> None:
         ("ego: {width: 8}", "between 16 and 4096 px"),
         ("depth: {near: high}", "'depth.near'"),
         ("depth: {near: 5.0, far: 1.0}", "it must be below 'depth.far'"),
-        ("hands: {backend: none}", "unknown hands backend 'none'; known: mediapipe"),
+        ("hands: {backend: none}", "unknown hands backend 'none'; known: "),
     ],
 )
 def test_wrong_parameters_are_refused_with_the_cure(tmp_path, text: str, said: str) -> None:
@@ -311,8 +311,13 @@ def test_clouds_agree_with_each_other(composed: Rig) -> None:
     np.testing.assert_allclose(exo_points[:, 2].reshape(depth.shape), depth)
     (tf,) = composed.until(lambda: composed.received["/tf"], "a transform")[-1].transforms
     T_exo_ego = from_transform(tf.transform)
-    inside = exo_points[(exo_points[:, 2] >= 0.1) & (exo_points[:, 2] <= 8.0)]
-    np.testing.assert_allclose(apply(T_exo_ego, ego_points), inside, atol=1e-4)
+    inside = np.count_nonzero((exo_points[:, 2] >= 0.1) & (exo_points[:, 2] <= 8.0))
+    # All but flying pixels, each where the exo camera saw it.
+    assert 0.99 * inside < len(ego_points) <= inside
+    back = apply(T_exo_ego, ego_points)
+    pixels = back @ camera.matrix.T
+    u, v = np.rint(pixels[:, :2] / pixels[:, 2:]).astype(int).T
+    np.testing.assert_allclose(back, exo_points.reshape(*depth.shape, 3)[v, u], atol=1e-4)
 
 
 def test_newest_frame_wins() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from genego_ros import weights
+from genego_ros.backends import load_backend
 from genego_ros.data.h2o import H2O
 from genego_ros.data.sample import Dataset, Sample
 from genego_ros.errors import GenEgoError
@@ -16,11 +17,11 @@ from genego_ros.evaluation.observation.case import Case
 from genego_ros.evaluation.observation.truth import hand_region, head_of, touches, visible_hands
 from genego_ros.evaluation.observation.viewpoints import BACKENDS
 from genego_ros.geometry.hand_model import HandModel, hand_length
-from genego_ros.observation import ego_hand
+from genego_ros.observation import viewpoint
 from genego_ros.observation.depth import load_depth_estimator
-from genego_ros.observation.ego_hand import EgoHandEstimator
+from genego_ros.observation.ego_hand import EgoHandEstimator, load_ego_hand_estimator
 from genego_ros.observation.observer import ExoObserver
-from genego_ros.observation.viewpoint import ViewpointEstimator, load_viewpoint_estimator
+from genego_ros.observation.viewpoint import ViewpointEstimator
 from genego_ros.parameters import Parameters
 from genego_ros.types import SIDES, ExoObservation, Frame, Side, Viewpoint
 
@@ -99,18 +100,17 @@ class Watcher:
 
 
 def _loaded_viewpoint(name: str, parameters: Parameters) -> ViewpointEstimator | str:
+    """The backend itself, without what stands in for it."""
     try:
-        return load_viewpoint_estimator(parameters.changed({"viewpoint.backend": name}))
+        estimator: ViewpointEstimator = load_backend("viewpoint", name, viewpoint.BACKENDS)(parameters)
     except GenEgoError as reason:
         return str(reason)
+    return estimator
 
 
 def _loaded_ego_hands(parameters: Parameters) -> EgoHandEstimator | str:
-    load: Callable[[Parameters], EgoHandEstimator] | None = getattr(ego_hand, "load_ego_hand_estimator", None)
-    if load is None:
-        return "this version has no estimator for P_ego"
     try:
-        return load(parameters)
+        return load_ego_hand_estimator(parameters)
     except GenEgoError as reason:
         return str(reason)
 

@@ -106,7 +106,8 @@ class MediaPipeHands:
         seen, depths = project(keypoints, camera)
         if not depths.min() > 0:
             return None
-        within = inside(pixels, camera)
+        # Neither a landmark past the border nor a keypoint there was seen.
+        within = inside(pixels, camera) & inside(seen.astype(np.float32), camera)
         if score > _SURE and within.all():
             self._proportions.learn(landmarks, rest)
         return Hand(
@@ -114,7 +115,7 @@ class MediaPipeHands:
             score=score,
             keypoints=keypoints,
             keypoints_2d=seen.astype(np.float32),
-            # The landmarker scores the hand, not its points; a point past the border was not seen.
+            # The landmarker scores the hand, not its points.
             keypoint_scores=np.where(within, score, 0.1 * score).astype(np.float32),
             scale_source="hand_length" if known else "average",
         )
