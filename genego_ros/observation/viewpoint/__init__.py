@@ -9,7 +9,10 @@ from genego_ros.errors import GenEgoError
 from genego_ros.parameters import Parameters
 from genego_ros.types import FloatArray, Frame, Hand, Viewpoint
 
-BACKENDS = {"nominal": "genego_ros.observation.viewpoint.nominal:NominalViewpoint"}
+BACKENDS = {
+    "nominal": "genego_ros.observation.viewpoint.nominal:NominalViewpoint",
+    "head": "genego_ros.observation.viewpoint.head:HeadViewpoint",
+}
 
 
 class ViewpointEstimator(Protocol):
