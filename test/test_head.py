@@ -194,6 +194,8 @@ def test_a_blank_picture_has_no_head(estimator: HeadViewpoint, grey: int) -> Non
     assert estimator.locate(frame, HANDS, NOTHING) is None
     assert estimator.locate(frame, HANDS, depth_of(EYES)) is None
     assert estimator.locate(frame, (), NOTHING) is None
+    unknown = as_hand(np.full((21, 3), np.nan))
+    assert estimator.locate(frame, (unknown,), NOTHING) is None
 
 
 def test_noise_has_no_head(estimator: HeadViewpoint) -> None:

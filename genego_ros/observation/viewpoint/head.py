@@ -92,6 +92,7 @@ class HeadViewpoint:
 
     def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         """None without a hand, without a face, or where no face can belong to the hands."""
+        hands = tuple(hand for hand in hands if np.isfinite(hand.keypoints).all())
         nominal = self._nominal.locate(frame, hands, depth)
         if nominal is None:
             return None
