@@ -13,9 +13,10 @@ from scene import CAMERA, as_hand, rest_hand, sample
 from scipy.spatial.transform import Rotation
 
 from genego_ros import weights
+from genego_ros.backends import load_backend
 from genego_ros.errors import GenEgoError
 from genego_ros.observation.hands import load_hand_estimator
-from genego_ros.observation.viewpoint import head, load_viewpoint_estimator
+from genego_ros.observation.viewpoint import BACKENDS, head
 from genego_ros.observation.viewpoint.head import Face, HeadViewpoint, view_of
 from genego_ros.parameters import Parameters
 from genego_ros.types import SIDES, Camera, Float64Array, FloatArray, Frame, Hand, Viewpoint
@@ -148,8 +149,7 @@ def test_a_face_that_is_cut_off_or_no_face_is_none() -> None:
 
 @pytest.fixture(scope="module")
 def estimator() -> Iterator[HeadViewpoint]:
-    made = load_viewpoint_estimator(Parameters.from_mapping({"viewpoint.backend": "head"}))
-    assert isinstance(made, HeadViewpoint)
+    made: HeadViewpoint = load_backend("viewpoint", "head", BACKENDS)(Parameters())
     yield made
     made.close()
 
