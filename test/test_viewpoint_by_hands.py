@@ -186,6 +186,9 @@ class Told:
     def forget(self) -> None:
         self.forgotten += 1
 
+    def close(self) -> None:
+        pass
+
 
 def steady(estimator: Told, **values: float) -> SteadyViewpoint:
     parameters = Parameters.from_mapping({f"viewpoint.{name}": value for name, value in values.items()})

@@ -99,6 +99,7 @@ class ExoObserver:
     def close(self) -> None:
         """Gives back what the parts hold."""
         self._descriptions.close()
+        self._viewpoint_estimator.close()
         self._hand_estimator.close()
 
     def _warm_up(self) -> None:

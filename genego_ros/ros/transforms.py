@@ -240,3 +240,6 @@ class TfViewpoint:
 
     def forget(self) -> None:
         """Keeps nothing."""
+
+    def close(self) -> None:
+        """Holds nothing; the tree is its owner's."""

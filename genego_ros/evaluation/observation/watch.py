@@ -97,6 +97,9 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         self._observer.close()
         self._with_depth.close()
+        for estimator in self._viewpoints.values():
+            if not isinstance(estimator, str):
+                estimator.close()
 
 
 def _loaded_viewpoint(name: str, parameters: Parameters) -> ViewpointEstimator | str:

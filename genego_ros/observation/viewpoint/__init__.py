@@ -33,6 +33,10 @@ class ViewpointEstimator(Protocol):
         """The next frame has nothing to do with the last one."""
         ...
 
+    def close(self) -> None:
+        """Gives back what it holds."""
+        ...
+
 
 def load_viewpoint_estimator(parameters: Parameters) -> ViewpointEstimator:
     """The backend that `viewpoint.backend` names, with what stands in for it.

@@ -47,6 +47,10 @@ class AutoViewpoint:
         for estimator in self._estimators:
             estimator.forget()
 
+    def close(self) -> None:
+        for estimator in self._estimators:
+            estimator.close()
+
 
 def fused(one: Viewpoint, other: Viewpoint) -> Viewpoint:
     """The mean of two poses of the eyes, each weighted by the inverse of its variance; turn and place apart.

@@ -57,6 +57,9 @@ class NominalViewpoint:
     def forget(self) -> None:
         """Keeps nothing."""
 
+    def close(self) -> None:
+        """Holds nothing."""
+
     def _up(self, camera: Camera, depth: FloatArray, middle: Float64Array) -> Float64Array:
         pitch = math.radians(self.parameters.viewpoint.camera_pitch_deg)
         assumed = np.array([0.0, -math.cos(pitch), -math.sin(pitch)])

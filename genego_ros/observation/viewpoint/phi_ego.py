@@ -46,6 +46,9 @@ class PhiEgoViewpoint:
     def forget(self) -> None:
         """Keeps nothing."""
 
+    def close(self) -> None:
+        """Holds nothing."""
+
 
 def locate_by_hands(hands: tuple[Hand, ...], ego: EgoHands) -> Viewpoint | None:
     """X from P_exo and P_ego; None where they do not fit or do not fix it."""

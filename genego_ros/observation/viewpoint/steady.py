@@ -60,6 +60,10 @@ class SteadyViewpoint:
         self._estimator.forget()
         self._nominal.forget()
 
+    def close(self) -> None:
+        self._estimator.close()
+        self._nominal.close()
+
     def _held(self, frame: Frame, hands: tuple[Hand, ...]) -> Viewpoint | None:
         age_s = 1e-9 * (frame.stamp_ns - self._found_ns)
         if self._found is None or not 0 <= age_s <= self._parameters.viewpoint.hold_s:
