@@ -106,8 +106,15 @@ def test_hands_that_are_not_the_same_give_no_x() -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_numbers_that_are_none_give_no_x() -> None:
-    for change in ({"keypoints": np.full((2, 21, 3), np.nan, np.float32)}, {"deviation": np.zeros(2, np.float32)}):
+    nothing = (
+        {"keypoints": np.full((2, 21, 3), np.nan, np.float32)},
+        {"deviation": np.zeros(2, np.float32)},
+        {"deviation": np.array([0.02, np.inf], np.float32)},
+    )
+    for change in nothing:
         assert locate_by_hands(HANDS, replace(ego_hands(X), **change)) is None
+    unscored = replace(HANDS[0], keypoint_scores=np.full(21, np.nan, np.float32))
+    assert locate_by_hands((unscored, HANDS[1]), ego_hands(X)) is None
     line = as_hand(np.linspace([0, 0, 0.8], [0.2, 0, 0.8], 21))
     assert locate_by_hands((line,), ego_hands(X, (line,))) is None
 

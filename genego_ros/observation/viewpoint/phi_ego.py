@@ -59,7 +59,8 @@ def locate_by_hands(hands: tuple[Hand, ...], ego: EgoHands) -> Viewpoint | None:
     target = np.concatenate([ego.keypoints[side] for _, side in pairs]).astype(np.float64)
     deviations = np.repeat([float(ego.deviation[side]) for _, side in pairs], len(pairs[0][0].keypoints))
     scores = np.concatenate([hand.keypoint_scores * ego.scores[side] for hand, side in pairs]).astype(np.float64)
-    if not (np.isfinite(source).all() and np.isfinite(target).all() and (deviations > 0).all() and (scores > 0).any()):
+    finite = all(np.isfinite(values).all() for values in (source, target, deviations, scores))
+    if not (finite and (deviations > 0).all() and (scores > 0).any()):
         return None
     noise = float(np.median(deviations))
     fit = align(source, target, scores * (noise / deviations) ** 2, robust=True, noise=noise)
