@@ -164,7 +164,9 @@ def test_the_mean_lies_nearer_to_the_surer_one(one: float, other: float) -> None
     np.testing.assert_allclose(eyes[:3, 3], [0.1 * share, 0, 0], atol=1e-9)
     np.testing.assert_allclose(Rotation.from_matrix(eyes[:3, :3]).as_rotvec(), [0, 0.2 * share, 0], atol=1e-9)
     assert mean.source == "phi_ego+head" and mean.residual == 0.01
-    assert mean.turn_deviation == pytest.approx((one**-2 + other**-2) ** -0.5)
+    agreed = (one**-2 + other**-2) ** -0.5
+    assert mean.turn_deviation == pytest.approx(agreed * max(1, 0.2 / np.sqrt(3 * (one**2 + other**2))))
+    assert mean.shift_deviation == pytest.approx(agreed * max(1, 0.1 / np.sqrt(3 * (one**2 + other**2))))
 
 
 def test_an_unknown_deviation_counts_as_the_others() -> None:
