@@ -23,17 +23,20 @@ from genego_ros.parameters import Parameters, parse_assignments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="recordings: H2O, TACO or rendered")
+    add_shared_arguments(parser, Path("out/evaluate"))
     parser.add_argument(
         "--splits", default="all", help="all (the whole folder), paper (its four), or names, with commas"
     )
     parser.add_argument("--methods", default=",".join(METHODS), help="with commas; by default %(default)s")
     parser.add_argument(
-        "--out", type=Path, default=Path("out/evaluate"), metavar="DIR", help="folder for what comes out"
-    )
-    parser.add_argument(
         "--inputs", choices=INPUTS, default="estimated", help="what methods see: stage 1's estimates, or the truth"
     )
+
+
+def add_shared_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
+    """Those of every command that measures on recordings; `out` is where it writes by default."""
+    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="recordings: H2O, TACO or rendered")
+    parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="folder for what comes out")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="at most N samples a split, evenly spread")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap that gives the intervals")
     parser.add_argument("parameters", nargs="*", metavar="name:=value", help="parameters, for example device:=cpu")
@@ -47,11 +50,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         GenEgoError: see `evaluate`; an unknown or empty split, no such data set.
     """
-    parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
-    if args.seed < 0:
-        raise GenEgoError(f"--seed is {args.seed}: it must be 0 or more")
-    if args.limit < 0:
-        raise GenEgoError(f"--limit is {args.limit}: it must be 0, which is no limit, or more")
+    parameters = shared_parameters(args)
     dataset = open_dataset(args.dataset)
     splits = {name: spread(ids, args.limit) for name, ids in chosen_splits(args.dataset, dataset, args.splits).items()}
     methods = {name: load_method(name, parameters) for name in _names(args.methods, "--methods")}
@@ -66,6 +65,19 @@ def run(args: argparse.Namespace) -> int:
     print(write_report(results, dataset, store, command))
     print(f"written to {args.out}")
     return 0
+
+
+def shared_parameters(args: argparse.Namespace) -> Parameters:
+    """The parameters given; checks the numbers of `add_shared_arguments`.
+
+    Raises:
+        GenEgoError: a negative number, or no such parameter.
+    """
+    if args.seed < 0:
+        raise GenEgoError(f"--seed is {args.seed}: it must be 0 or more")
+    if args.limit < 0:
+        raise GenEgoError(f"--limit is {args.limit}: it must be 0, which is no limit, or more")
+    return Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
 
 
 def chosen_splits(folder: Path, dataset: Dataset, wanted: str) -> dict[str, SampleIds]:

@@ -7,30 +7,21 @@ import shlex
 import sys
 from pathlib import Path
 
-from genego_ros.commands.evaluate import chosen_splits
+from genego_ros.commands.evaluate import add_shared_arguments, chosen_splits, shared_parameters
 from genego_ros.data.datasets import open_dataset
 from genego_ros.data.fingerprint import fingerprint
 from genego_ros.data.sample import Dataset
 from genego_ros.data.sample_ids import SampleIds
 from genego_ros.data.splits import ALL, FILE, TRAIN, Splits
-from genego_ros.errors import GenEgoError
 from genego_ros.evaluation.observation.report import write_report
 from genego_ros.evaluation.observation.run import Measurements, measure_missing, results
 from genego_ros.evaluation.observation.watch import Watcher
 from genego_ros.evaluation.run import common_settings, spread
-from genego_ros.parameters import Parameters, parse_assignments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="recordings: H2O, TACO or rendered")
+    add_shared_arguments(parser, Path("out/observation"))
     parser.add_argument("--split", default=ALL, help="all (the whole folder), paper (its four), or a name")
-    parser.add_argument(
-        "--out", type=Path, default=Path("out/observation"), metavar="DIR", help="folder for what comes out"
-    )
-    parser.add_argument("--limit", type=int, default=0, metavar="N", help="at most N samples a split, evenly spread")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap that gives the intervals")
-    parser.add_argument("parameters", nargs="*", metavar="name:=value", help="parameters, for example device:=cpu")
-    parser.set_defaults(further=[])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,10 +31,7 @@ def run(args: argparse.Namespace) -> int:
         GenEgoError: an unknown or empty split, no such data set, a backend or its weights are missing, a sample is
             damaged, the folder holds something else.
     """
-    parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
-    for option in ("limit", "seed"):
-        if getattr(args, option) < 0:
-            raise GenEgoError(f"--{option} is {getattr(args, option)}: it must be 0 or more")
+    parameters = shared_parameters(args)
     dataset = open_dataset(args.dataset)
     splits = {name: spread(ids, args.limit) for name, ids in chosen_splits(args.dataset, dataset, args.split).items()}
     train = _train_lists(args.dataset, dataset, list(splits))

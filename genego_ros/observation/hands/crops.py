@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,7 @@ class Box:
     score: float
 
 
-class CropHands:
+class CropHands(ABC):
     """What WiLoR and HaMeR share: batches of crops, and what comes out of them."""
 
     _model: Any
@@ -42,8 +43,9 @@ class CropHands:
         self.parameters = parameters
         self._device = resolve_device(parameters.device)
 
+    @abstractmethod
     def _boxes(self, frame: Frame) -> Sequence[Box]:
-        raise NotImplementedError
+        """Where hands are to be looked at."""
 
     def estimate(self, frame: Frame) -> tuple[Hand, ...]:
         """The best left and the best right hand of `frame`."""
@@ -72,12 +74,6 @@ class CropHands:
             for i, box in enumerate(boxes)
         ]
 
-    def forget(self) -> None:
-        """Every frame stands for itself."""
-
-    def close(self) -> None:
-        """Holds nothing but memory."""
-
 
 class WiLoRHands(CropHands):
     """WiLoR with its own detector (github.com/rolpotamias/WiLoR)."""
@@ -103,6 +99,12 @@ class WiLoRHands(CropHands):
         found = self._detector(bgr, conf=score, verbose=False, device=self._device)[0].boxes
         rows = zip(found.xyxy.cpu().numpy(), found.cls.cpu().numpy(), found.conf.cpu().numpy(), strict=True)
         return [Box(corners.astype(np.float64), bool(kind == 1), float(sure)) for corners, kind, sure in rows]
+
+    def forget(self) -> None:
+        """Every frame stands for itself."""
+
+    def close(self) -> None:
+        """Holds nothing but memory."""
 
 
 class HaMeRHands(CropHands):

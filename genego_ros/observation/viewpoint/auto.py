@@ -10,11 +10,12 @@ import numpy as np
 from genego_ros.backends import load_backend
 from genego_ros.geometry.rigid import compose, interpolate, invert, rotation_angle
 from genego_ros.observation.viewpoint import BACKENDS, ViewpointEstimator
+from genego_ros.observation.viewpoint.several import SeveralViewpoints
 from genego_ros.parameters import Parameters
 from genego_ros.types import FloatArray, Frame, Hand, Viewpoint
 
 
-class AutoViewpoint:
+class AutoViewpoint(SeveralViewpoints):
     """`phi_ego` and `head` together; the other alone where one abstains.
 
     Args:
@@ -22,34 +23,16 @@ class AutoViewpoint:
     """
 
     def __init__(self, parameters: Parameters, estimators: tuple[ViewpointEstimator, ...] = ()) -> None:
-        self._estimators = estimators or tuple(
+        made = estimators or tuple(
             load_backend("viewpoint", name, BACKENDS)(parameters) for name in ("phi_ego", "head")
         )
-        self.parameters = parameters
-
-    @property
-    def parameters(self) -> Parameters:
-        return self._parameters
-
-    @parameters.setter
-    def parameters(self, parameters: Parameters) -> None:
-        self._parameters = parameters
-        for estimator in self._estimators:
-            estimator.parameters = parameters
+        super().__init__(parameters, made)
 
     def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         """None where both abstain."""
         found = [estimator.locate(frame, hands, depth) for estimator in self._estimators]
         certain = [viewpoint for viewpoint in found if viewpoint is not None]
         return reduce(fused, certain) if certain else None
-
-    def forget(self) -> None:
-        for estimator in self._estimators:
-            estimator.forget()
-
-    def close(self) -> None:
-        for estimator in self._estimators:
-            estimator.close()
 
 
 def fused(one: Viewpoint, other: Viewpoint) -> Viewpoint:

@@ -9,6 +9,7 @@ import numpy as np
 
 from genego_ros.geometry.rigid import apply, interpolate, invert
 from genego_ros.observation.viewpoint import ViewpointEstimator
+from genego_ros.observation.viewpoint.several import SeveralViewpoints
 from genego_ros.parameters import Parameters
 from genego_ros.types import Float64Array, FloatArray, Frame, Hand, Viewpoint
 
@@ -20,7 +21,7 @@ _GAP_S = 1.0
 """Pictures further apart do not belong to one motion."""
 
 
-class SteadyViewpoint:
+class SteadyViewpoint(SeveralViewpoints):
     """A viewpoint estimator whose gaps are filled: by its last pose for `viewpoint.hold_s`, then by `nominal`.
 
     A pose from which the hands cannot be worked with counts as a gap. With `viewpoint.smoothing_s` the pose follows
@@ -28,21 +29,12 @@ class SteadyViewpoint:
     """
 
     def __init__(self, parameters: Parameters, estimator: ViewpointEstimator, nominal: ViewpointEstimator) -> None:
+        super().__init__(parameters, (estimator, nominal))
         self._estimator, self._nominal = estimator, nominal
-        self.parameters = parameters
         self._found: Viewpoint | None = None
         self._found_ns = 0
         self._smooth: Float64Array | None = None
         self._smooth_ns = 0
-
-    @property
-    def parameters(self) -> Parameters:
-        return self._parameters
-
-    @parameters.setter
-    def parameters(self, parameters: Parameters) -> None:
-        self._parameters = parameters
-        self._estimator.parameters = self._nominal.parameters = parameters
 
     def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         """None without hands: there is nothing then that the person would look at."""
@@ -57,12 +49,7 @@ class SteadyViewpoint:
 
     def forget(self) -> None:
         self._found = self._smooth = None
-        self._estimator.forget()
-        self._nominal.forget()
-
-    def close(self) -> None:
-        self._estimator.close()
-        self._nominal.close()
+        super().forget()
 
     def _held(self, frame: Frame, hands: tuple[Hand, ...]) -> Viewpoint | None:
         age_s = 1e-9 * (frame.stamp_ns - self._found_ns)
