@@ -19,7 +19,9 @@ def fingerprint(root: Path, sequence: str) -> str:
     digest = hashlib.sha256()
     for folder in folders:
         for path, state in sorted(_files(folder / sequence)):
-            digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n".encode())
+            # Relative, so that it does not matter how the folder is named or where it is mounted.
+            name = Path(path).relative_to(root).as_posix()
+            digest.update(f"{name} {state.st_size} {state.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
