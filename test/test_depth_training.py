@@ -25,7 +25,7 @@ from genego_ros.parameters import Parameters
 from genego_ros.training import depth as depth_training
 from genego_ros.training import rooms
 from genego_ros.training.appearance import disguise
-from genego_ros.training.depth import DepthSamples, views
+from genego_ros.training.depth import DepthSamples, DepthTask, views
 from genego_ros.training.depth_loss import depth_losses, sum_of_slopes
 from genego_ros.training.loop import WEIGHTS, train
 from genego_ros.training.virtual_view import COVERED, HFOV_DEG, VirtualView, depth_of, draw_view, picture_of
@@ -228,6 +228,16 @@ def test_training_lowers_the_loss_and_what_it_writes_serves(
     assert np.isfinite(estimator.estimate(dataset.view("subject1/h1/0", "cam4", 0).frame).values).all()
     again, _ = depth_training.prepare(argparse.Namespace(**{**vars(arguments), "start": tmp_path / WEIGHTS}))
     assert not torch.equal(again.network.depth.weight, LiteNetwork().depth.weight)
+
+
+def test_other_views_are_other_data_and_another_path_to_them_is_not(
+    dataset: H2O, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned, held_out = views(dataset.ids)
+    same, fewer = (DepthTask(LiteNetwork(), dataset, learned[start:], held_out).fingerprint for start in (0, 1))
+    monkeypatch.chdir(dataset.root.parent)
+    typed = H2O(Path(dataset.root.name))
+    assert DepthTask(LiteNetwork(), typed, learned, held_out).fingerprint == same != fewer
 
 
 def test_data_sets_without_depth_are_refused(tmp_path: Path) -> None:

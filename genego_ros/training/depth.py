@@ -137,8 +137,10 @@ class DepthTask:
         self.configuration: Mapping[str, Any] = {"network": "depth_lite"}
         self._dataset, self._held_out = dataset, held_out
         sequences = sorted({id.sequence for id in (*learned, *held_out)})
-        files = "".join(fingerprint(dataset.root, sequence) for sequence in sequences)
-        self.fingerprint = hashlib.sha256(files.encode()).hexdigest()
+        digest = hashlib.sha256(repr((learned, held_out)).encode())
+        for sequence in sequences:
+            digest.update(fingerprint(dataset.root, sequence).encode())
+        self.fingerprint = digest.hexdigest()
 
     def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         prediction = network(batch["pictures"].permute(0, 3, 1, 2) / 255.0)
