@@ -218,3 +218,59 @@ def test_a_camera_of_its_own_takes_the_place_of_the_parameters(genego: GenEgo) -
         np.testing.assert_array_equal(one.keypoints, two.keypoints)
         pixels = two.keypoints @ camera.matrix.T
         np.testing.assert_allclose(two.keypoints_2d, pixels[:, :2] / pixels[:, 2:], rtol=1e-4)
+
+
+# streams ---------------------------------------------------------------------------------------------
+
+SECOND = 10**9
+
+
+def watched(genego: GenEgo, first_s: float = 1000.0, count: int = 20) -> Frame:
+    """The last of the frames of a stream long enough to learn the person's proportions from."""
+    genego.observer.forget()
+    for index in range(count):
+        frame = replace(sample(1)[0], depth=None, stamp_ns=round((first_s + index / 30) * SECOND))
+        genego.observer.observe(frame)
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("stamp_s", "frame_id"),
+    [(100.0, ""), (1000.0, ""), (1011.0, ""), (1000.7, "other_camera")],
+    ids=["earlier", "a frame earlier", "after a gap", "another camera"],
+)
+def test_another_stream_is_observed_as_if_there_had_been_none(genego: GenEgo, stamp_s: float, frame_id: str) -> None:
+    last = watched(genego)
+    frame = replace(last, stamp_ns=round(stamp_s * SECOND), frame_id=frame_id or last.frame_id)
+    after = genego.observer.observe(frame)
+    genego.observer.forget()
+    alone = genego.observer.observe(frame)
+    assert after.hands_exo and len(after.hands_exo) == len(alone.hands_exo)
+    for one, other in zip(after.hands_exo, alone.hands_exo, strict=True):
+        np.testing.assert_array_equal(one.keypoints, other.keypoints)
+
+
+def test_an_empty_room_is_not_described_with_the_hands_of_the_recording_before(genego: GenEgo) -> None:
+    last = watched(genego, count=1)
+    nobody = replace(last, rgb=np.zeros_like(last.rgb), stamp_ns=100 * SECOND)
+    after = genego.observer.observe(nobody)
+    genego.observer.forget()
+    assert after.description == genego.observer.observe(nobody).description != ""
+    assert after.hands_exo == ()
+
+
+@pytest.mark.parametrize("stamp_s", [0.0, 1009.0])
+def test_equal_stamps_and_short_gaps_are_one_stream(genego: GenEgo, stamp_s: float) -> None:
+    """What was learnt of the person's hands still counts; pictures without a stamp all have the same, 0."""
+    last = watched(genego)
+    if stamp_s == 0.0:
+        genego.observer.forget()
+        for _ in range(20):
+            genego.observer.observe(replace(last, stamp_ns=0))
+    frame = replace(last, stamp_ns=round(stamp_s * SECOND))
+    after = genego.observer.observe(frame)
+    genego.observer.forget()
+    for _ in range(3):
+        alone = genego.observer.observe(frame)
+    learnt = zip(after.hands_exo, alone.hands_exo, strict=True)
+    assert all(np.abs(one.keypoints - other.keypoints).max() > 1e-4 for one, other in learnt)

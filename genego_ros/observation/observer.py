@@ -39,6 +39,9 @@ from genego_ros.types import (
 
 SETTLING_FRAMES = 3
 """The hand tracker refines a hand from frame to frame; a picture that is no stream is shown to it this often."""
+LONGEST_GAP_S = 10.0
+"""Pictures further apart are two streams: no hiccup of a camera or a network is as long, and by then somebody else may
+have sat down."""
 _LARGEST_CORRECTION = 2.0
 """A depth image that makes a hand more than twice or less than half the assumed size is not of that hand."""
 
@@ -67,6 +70,7 @@ class ExoObserver:
         self._viewpoint_estimator = viewpoint or load_viewpoint_estimator(parameters)
         self._scales = ScaleTracker()
         self._smoother = OneEuro()
+        self._before: Frame | None = None
         self._descriptions = DescriptionStream(describer or load_describer(parameters))
         # Last, since it holds what must be given back.
         self._hand_estimator = load_hand_estimator(parameters)
@@ -90,6 +94,7 @@ class ExoObserver:
 
     def forget(self) -> None:
         """Ends a stream: what comes next is observed as the first frame of another."""
+        self._before = None
         self._hand_estimator.forget()
         self._viewpoint_estimator.forget()
         self._scales.forget()
@@ -113,9 +118,15 @@ class ExoObserver:
     def observe(self, frame: Frame, ego_camera: Camera | None = None) -> ExoObservation:
         """Stage 1 of one frame.
 
+        A frame that does not go on with the one before, because its stamp is earlier or more than `LONGEST_GAP_S` later
+        or because it is of another camera (`frame_id`), begins a stream of its own, as after `forget`.
+
         Args:
             ego_camera: K_ego, instead of the one that `parameters` describe.
         """
+        if self._before is not None and not _goes_on(self._before, frame):
+            self.forget()
+        self._before = frame
         clock = StageClock()
         ego = self.parameters.ego
         ego_camera = ego_camera or Camera.from_hfov(ego.width, ego.height, ego.hfov_deg)
@@ -166,6 +177,11 @@ class ExoObserver:
             exo_cloud=cloud,
             stage_ms=clock.stage_ms,
         )
+
+
+def _goes_on(before: Frame, frame: Frame) -> bool:
+    """Whether both are of one stream. Equal stamps are: one picture shown again, or pictures without any."""
+    return frame.frame_id == before.frame_id and 0 <= frame.stamp_ns - before.stamp_ns <= 1e9 * LONGEST_GAP_S
 
 
 def load_hand_mesh() -> HandModel:

@@ -100,6 +100,10 @@ class ExoStage:
         self._publish_description()
         return observation
 
+    def forget(self) -> None:
+        """The next frame has nothing to do with the last one."""
+        self._observer.forget()
+
     def update(self, parameters: Parameters) -> None:
         self._observer.update(parameters)
 
