@@ -57,7 +57,7 @@ class ExoStage:
         listens = parameters.description.backend == "topic"
         self._listener = TopicDescription(parameters, node) if listens else None
         try:
-            self._observer = ExoObserver(parameters, viewpoint, self._listener)
+            self._observer = ExoObserver(parameters, viewpoint, self._listener, node.warn)
         except Exception:
             self._close_inputs()
             raise
