@@ -144,10 +144,10 @@ class EgoStage:
             },
         )
 
-    def process(self, observation: ExoObservation) -> EgoView:
-        """Completes `observation` and publishes what stage 2 owns."""
+    def process(self, observation: ExoObservation, ego_frame_id: str) -> EgoView:
+        """Completes `observation` and publishes what stage 2 owns, in the frame that stage 1 gave to TF."""
         view = self._reconstructor.reconstruct(observation)
-        stamp, ego = observation.stamp_ns, self._node.ego_frame_id
+        stamp, ego = observation.stamp_ns, ego_frame_id
         publish = self._outputs.publish
         publish("ego/image", conversions.to_image, view.image, "rgb8", stamp, ego)
         publish("ego/image/compressed", conversions.to_compressed, view.image, stamp, ego)
