@@ -100,7 +100,10 @@ class Straightforward:
 
 
 def frames() -> list[Frame]:
-    """Pictures of the sample, forth and back, so that the hands move without a jump; with black bars to full VGA."""
+    """Pictures of the sample, forth and back, so that the hands move without a jump; with black bars to full VGA.
+
+    They have no stamp: one that goes back would begin another stream.
+    """
     found: list[Frame] = []
     with AnyReader([resource("examples/sample")], default_typestore=get_typestore(Stores.ROS2_HUMBLE)) as reader:
         by_topic = {connection.topic: connection for connection in reader.connections}
@@ -112,7 +115,7 @@ def frames() -> list[Frame]:
             rgb = np.asarray(cv2.cvtColor(cv2.imdecode(message.data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
             bar = (480 - rgb.shape[0]) // 2
             camera = Camera(640, 480, k[0], k[4], k[2], k[5] + bar)
-            found.append(Frame(np.pad(rgb, ((bar, bar), (0, 0), (0, 0))), camera, stamp_ns=len(found) * 33_333_333))
+            found.append(Frame(np.pad(rgb, ((bar, bar), (0, 0), (0, 0))), camera))
             if len(found) == FRAMES:
                 break
     return found + found[-2:0:-1]

@@ -166,7 +166,11 @@ class ReconstructionParameters:
 
 @dataclass(frozen=True)
 class FrameParameters:
-    ego: str = parameter("ego_camera_optical_frame", "name of the egocentric optical frame", read_only=True)
+    ego: str = parameter(
+        "ego_camera_optical_frame",
+        "name of the egocentric optical frame; stage 2 takes it from stage 1",
+        read_only=True,
+    )
     tf_prefix: str = parameter("", "put before the names of the frames this package publishes", read_only=True)
 
     def __post_init__(self) -> None:

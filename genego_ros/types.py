@@ -226,7 +226,7 @@ class ExoObservation:
     """T_exo."""
     scale: Scale
     depth_source: str
-    """The depth backend that served this frame: `topic`, `hands`, ... or `none`."""
+    """The depth backend that served this frame: `topic`, `hands`, ...; `none` where no pixel has a depth in metres."""
     camera_source: CameraSource = "given"
     exo_depth: FloatArray | None = None
     """D'_exo, float32 (H, W), metres, NaN invalid; None in an observation that came over a topic."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import struct
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from genego_ros.errors import GenEgoError
 from genego_ros.ros import conversions, observation_message
-from genego_ros.types import Camera, Cloud, ExoObservation, Scale, SparseView, Viewpoint
+from genego_ros.types import Camera, CameraSource, Cloud, ExoObservation, Scale, SparseView, Viewpoint
 
 STAMP = 1_700_000_000_123_456_789
 RNG = np.random.default_rng(7)
@@ -367,22 +367,23 @@ def observation(valid: bool = True) -> ExoObservation:
         hands_exo=hands if valid else (),
         hands_ego=hands[::-1] if valid else (),
         ego_camera=Camera.from_hfov(64, 36, 83.7),
-        viewpoint=Viewpoint(rng.normal(size=(4, 4)), "nominal", float(np.float32(0.012))),
+        viewpoint=Viewpoint(rng.normal(size=(4, 4)), "phi_ego", *(float(np.float32(x)) for x in (0.012, 0.2, 0.03))),
         sparse=SparseView(
             rng.integers(0, 256, (36, 64, 3), dtype=np.uint8),
             np.where(projected, rng.uniform(0.1, 3, (36, 64)), np.nan).astype(np.float32),
             projected,
         ),
         description="Zwei Hände.",
-        scale=Scale(float(np.float32(1.1)), float(np.float32(0.05)), 4321, "hands"),
+        scale=Scale(float(np.float32(1.1)), float(np.float32(0.05)), 4321, "hands", float(np.float32(-0.3))),
         depth_source="topic",
         camera_source="assumed",
     )
 
 
+@pytest.mark.parametrize("source", get_args(CameraSource))
 @pytest.mark.parametrize("valid", [True, False])
-def test_an_observation_crosses_to_the_last_bit(valid: bool) -> None:
-    sent = observation(valid)
+def test_an_observation_crosses_to_the_last_bit(valid: bool, source: CameraSource) -> None:
+    sent = replace(observation(valid), camera_source=source)
     read = observation_message.from_message(over_the_wire(observation_message.to_message(sent, "ego")))
     for name in (
         "stamp_ns",
@@ -396,7 +397,8 @@ def test_an_observation_crosses_to_the_last_bit(valid: bool) -> None:
     ):
         assert getattr(read, name) == getattr(sent, name), name
     assert read.viewpoint.T_ego_exo.tobytes() == sent.viewpoint.T_ego_exo.tobytes()
-    assert (read.viewpoint.source, read.viewpoint.residual) == (sent.viewpoint.source, sent.viewpoint.residual)
+    for name in ("source", "residual", "turn_deviation", "shift_deviation"):
+        assert getattr(read.viewpoint, name) == getattr(sent.viewpoint, name), name
     for name in ("rgb", "depth", "projected"):
         one, other = getattr(read.sparse, name), getattr(sent.sparse, name)
         assert one.dtype == other.dtype and one.tobytes() == other.tobytes(), name

@@ -54,11 +54,22 @@ def test_choices_are_the_same_however_they_are_written() -> None:
         ({"composed": "yes"}, "argument 'composed' is 'yes': it must be one of true, false"),
         ({"use_sim_time": ""}, "'use_sim_time' is ''"),
         ({"hosts": "two"}, "one of one, several"),
+        (
+            {"image_topic": "/camera/image_raw/"},
+            "'/camera/image_raw/': that is no topic name, /camera/image_raw is one",
+        ),
+        ({"depth_topic": "~depth"}, "'depth_topic' is '~depth'"),
+        ({"namespace": "~robot"}, "'namespace' is '~robot': that is no namespace"),
     ],
 )
 def test_wrong_arguments_are_named(given: dict[str, str], said: str) -> None:
     with pytest.raises(GenEgoError, match=said):
         complete(given)
+
+
+@pytest.mark.parametrize("topic", ["image", "/a/b_1/image", "~/image"])
+def test_topics_may_be_absolute_relative_or_the_nodes_own(topic: str) -> None:
+    assert complete({"image_topic": topic})["image_topic"] == topic
 
 
 def test_arguments_have_names_of_their_own_and_defaults_among_their_choices() -> None:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_rig import rig
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from genego_ros.ros.subscription import WatchedSubscription
 
@@ -62,3 +63,25 @@ def test_reliability_can_be_given(make_node: Callable[..., Node], wanted: Reliab
     subscription = WatchedSubscription(listener, (Image,), "/image", lambda _: None)
     camera.create_publisher(Image, "/image", 1 if wanted is ReliabilityPolicy.BEST_EFFORT else LOOSE)
     assert reliability_after(subscription, camera, 1) is wanted
+
+
+def test_a_camera_that_comes_back_with_the_other_type_is_followed(make_node: Callable[..., Node]) -> None:
+    """A driver that is restarted with its pictures compressed, and back; each time a process of its own."""
+    listener = make_node("listener")
+    received: list[object] = []
+    subscription = WatchedSubscription(listener, (Image, CompressedImage), "/image", received.append)
+    executor = SingleThreadedExecutor(context=listener.context)
+    executor.add_node(listener)
+    for kind in (Image, CompressedImage, Image):
+        driver = rclpy.Context()
+        rclpy.init(context=driver)
+        publisher = rclpy.create_node("driver", context=driver).create_publisher(kind, "/image", 1)
+        received.clear()
+        end = time.monotonic() + 10
+        while not received and time.monotonic() < end:
+            subscription.check(60.0)
+            publisher.publish(kind())
+            executor.spin_once(timeout_sec=0.05)
+        assert received and isinstance(received[0], kind)
+        rclpy.shutdown(context=driver)
+    executor.shutdown()

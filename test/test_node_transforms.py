@@ -190,6 +190,21 @@ def test_time_that_runs_backwards_starts_over(tree: TransformTree) -> None:
     np.testing.assert_allclose(tree.lookup("base", "eye", 5 * SECOND), pose(3), atol=1e-12)
 
 
+def test_a_transform_that_comes_late_takes_its_place_among_the_others(tree: TransformTree) -> None:
+    """Over a network, or from two publishers of one frame, they do not come in order."""
+    times = [10 * SECOND + index * SECOND // 100 for index in range(100)]
+    for index, stamp in enumerate(times):
+        tree._on_moving(stamped("base", "eye", pose(index), stamp))
+    tree._on_moving(stamped("base", "eye", pose(500), times[-1] - SECOND // 200))
+    for index, stamp in enumerate(times):
+        np.testing.assert_allclose(tree.lookup("base", "eye", stamp), pose(index), atol=1e-12)
+    np.testing.assert_allclose(tree.lookup("base", "eye", times[-1] - SECOND // 200), pose(500), atol=1e-12)
+    for index in range(150):  # bounded also so, and the oldest go first
+        tree._on_moving(stamped("base", "eye", pose(index), times[-1] - SECOND // 300 - index))
+    assert len(tree._history["eye"]) == 200
+    np.testing.assert_allclose(tree.lookup("base", "eye", times[-1]), pose(99), atol=1e-12)
+
+
 def test_a_frame_that_gets_another_parent_forgets_the_old_one(tree: TransformTree) -> None:
     tree._on_static(stamped("world", "table", pose(1)))
     tree._on_static(stamped("world", "hand", pose(2)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,11 +16,12 @@ from scipy.spatial.transform import Rotation
 from genego_ros.errors import GenEgoError
 from genego_ros.genego import GenEgo
 from genego_ros.geometry.rigid import compose
+from genego_ros.observation import observer
 from genego_ros.observation.depth import DepthMap, load_depth_estimator
 from genego_ros.observation.hands.hand_depth import HandDepth, hand_depth
-from genego_ros.observation.observer import calibrate, to_ego
+from genego_ros.observation.observer import ExoObserver, calibrate, to_ego
 from genego_ros.parameters import Parameters
-from genego_ros.types import Camera, Frame, Hand
+from genego_ros.types import Camera, FloatArray, Frame, Hand
 
 LEFT, RIGHT = rest_hand("left") + np.array([0.12, 0.05, 0.6]), rest_hand("right") + np.array([-0.12, 0.05, 0.65])
 HANDS = (as_hand(LEFT, "left"), as_hand(RIGHT, "right"))
@@ -75,11 +77,13 @@ def test_relative_depth_becomes_metric_by_the_hands(factor: float) -> None:
     assert hands == HANDS
 
 
-def test_relative_depth_without_hands_stays_and_says_so() -> None:
-    relative = np.full((480, 640), 3.0, np.float32)
-    metric, scale, hands = calibrate(DepthMap(relative, "model", "relative"), (), rendered(()))
+@pytest.mark.parametrize("kind", ["relative", "disparity"])
+def test_depth_that_nothing_scales_is_no_depth(kind: Literal["relative", "disparity"]) -> None:
+    """A disparity of 3 would be 0.33 m, and a depth of 3 without unit is not 3 m either."""
+    unscaled = np.full((480, 640), 3.0, np.float32)
+    metric, scale, hands = calibrate(DepthMap(unscaled, "model", kind), (), rendered(()))
     assert (scale.source, scale.factor, scale.inliers) == ("none", 1.0, 0) and np.isnan(scale.spread)
-    assert (metric == 3.0).all() and hands == ()
+    assert metric.dtype == np.float32 and np.isnan(metric).all() and hands == ()
 
 
 def test_the_hands_own_depth_needs_no_scale() -> None:
@@ -218,3 +222,125 @@ def test_a_camera_of_its_own_takes_the_place_of_the_parameters(genego: GenEgo) -
         np.testing.assert_array_equal(one.keypoints, two.keypoints)
         pixels = two.keypoints @ camera.matrix.T
         np.testing.assert_allclose(two.keypoints_2d, pixels[:, :2] / pixels[:, 2:], rtol=1e-4)
+
+
+# streams ---------------------------------------------------------------------------------------------
+
+SECOND = 10**9
+
+
+def watched(genego: GenEgo, first_s: float = 1000.0, count: int = 20) -> Frame:
+    """The last of the frames of a stream long enough to learn the person's proportions from."""
+    genego.observer.forget()
+    for index in range(count):
+        frame = replace(sample(1)[0], depth=None, stamp_ns=round((first_s + index / 30) * SECOND))
+        genego.observer.observe(frame)
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("stamp_s", "frame_id"),
+    [(100.0, ""), (1000.0, ""), (1011.0, ""), (1000.7, "other_camera")],
+    ids=["earlier", "a frame earlier", "after a gap", "another camera"],
+)
+def test_another_stream_is_observed_as_if_there_had_been_none(genego: GenEgo, stamp_s: float, frame_id: str) -> None:
+    last = watched(genego)
+    frame = replace(last, stamp_ns=round(stamp_s * SECOND), frame_id=frame_id or last.frame_id)
+    after = genego.observer.observe(frame)
+    genego.observer.forget()
+    alone = genego.observer.observe(frame)
+    assert after.hands_exo and len(after.hands_exo) == len(alone.hands_exo)
+    for one, other in zip(after.hands_exo, alone.hands_exo, strict=True):
+        np.testing.assert_array_equal(one.keypoints, other.keypoints)
+
+
+def test_an_empty_room_is_not_described_with_the_hands_of_the_recording_before(genego: GenEgo) -> None:
+    last = watched(genego, count=1)
+    nobody = replace(last, rgb=np.zeros_like(last.rgb), stamp_ns=100 * SECOND)
+    after = genego.observer.observe(nobody)
+    genego.observer.forget()
+    assert after.description == genego.observer.observe(nobody).description != ""
+    assert after.hands_exo == ()
+
+
+@pytest.mark.parametrize("stamp_s", [0.0, 1009.0])
+def test_equal_stamps_and_short_gaps_are_one_stream(genego: GenEgo, stamp_s: float) -> None:
+    """What was learnt of the person's hands still counts; pictures without a stamp all have the same, 0."""
+    last = watched(genego)
+    if stamp_s == 0.0:
+        genego.observer.forget()
+        for _ in range(20):
+            genego.observer.observe(replace(last, stamp_ns=0))
+    frame = replace(last, stamp_ns=round(stamp_s * SECOND))
+    after = genego.observer.observe(frame)
+    genego.observer.forget()
+    for _ in range(3):
+        alone = genego.observer.observe(frame)
+    learnt = zip(after.hands_exo, alone.hands_exo, strict=True)
+    assert all(np.abs(one.keypoints - other.keypoints).max() > 1e-4 for one, other in learnt)
+
+
+# what goes wrong -------------------------------------------------------------------------------------
+
+
+class Given:
+    """A hand estimator, a describer and a depth estimator in one, which says what it is told to."""
+
+    def __init__(self, hands: tuple[Hand, ...] = (), depth_map: DepthMap | None = None) -> None:
+        self.parameters = Parameters()
+        self.hands, self.depth_map = hands, depth_map
+
+    def estimate(self, frame: Frame) -> Any:
+        return self.hands
+
+    def describe(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> str:
+        raise RuntimeError("CUDA out of memory")
+
+    def forget(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class GivenDepth(Given):
+    def estimate(self, frame: Frame) -> Any:
+        return self.depth_map
+
+
+def observer_of(monkeypatch: pytest.MonkeyPatch, warn: Callable[[str], None], **given: Any) -> ExoObserver:
+    """An observer to which these hands and this depth are given, and whose describer fails."""
+    monkeypatch.setattr(observer, "load_hand_estimator", lambda _: Given(given.get("hands", ())))
+    monkeypatch.setattr(observer, "load_depth_estimator", lambda _: GivenDepth(depth_map=given.get("depth_map")))
+    return ExoObserver(Parameters(), describer=Given(), warn=warn)
+
+
+def test_a_describer_that_fails_costs_the_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    made = observer_of(monkeypatch, said.append, hands=HANDS)
+    observed = [made.observe(Frame(np.zeros((480, 640, 3), np.uint8), CAMERA, stamp_ns=i)) for i in range(3)]
+    made.close()
+    for observation in observed:
+        assert observation.valid and observation.hands_exo == HANDS and observation.description == ""
+        assert observation.sparse.projected.any()
+    assert len(said) == 1 and "RuntimeError('CUDA out of memory')" in said[0]
+
+
+def test_a_hand_that_is_nowhere_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    broken = replace(HANDS[0], keypoints=np.where(np.arange(21)[:, None] == 8, np.nan, LEFT).astype(np.float32))
+    made = observer_of(monkeypatch, said.append, hands=(broken, HANDS[1]))
+    observation = made.observe(Frame(np.zeros((480, 640, 3), np.uint8), CAMERA))
+    made.close()
+    assert observation.hands_exo == (HANDS[1],) and observation.valid
+    assert "left out: some of its keypoints are NaN" in said[0]
+
+
+@pytest.mark.parametrize("depth_map", [None, DepthMap(np.full((480, 640), 3.0, np.float32), "model", "disparity")])
+def test_a_frame_without_metres_has_no_depth_and_no_source(
+    monkeypatch: pytest.MonkeyPatch, depth_map: DepthMap | None
+) -> None:
+    made = observer_of(monkeypatch, print, depth_map=depth_map)
+    observation = made.observe(Frame(np.zeros((480, 640, 3), np.uint8), CAMERA))
+    made.close()
+    assert (observation.depth_source, observation.scale.source, observation.valid) == ("none", "none", False)
+    assert observation.exo_depth is not None and np.isnan(observation.exo_depth).all()
+    assert observation.exo_cloud is not None and len(observation.exo_cloud.points) == 0

@@ -26,7 +26,7 @@ def test_the_shipped_file_holds_exactly_every_parameter_with_its_default() -> No
     written = flat(yaml.safe_load((ROOT / "config/genego.yaml").read_text())["/**"]["ros__parameters"])
     defaults = Parameters().as_mapping()
     assert written == defaults
-    # A ROS node refuses `20` where it declared 20.0, and `True == 1` would pass above.
+    # `True == 1` and `20 == 20.0` would pass above, and the file shows what is a whole number.
     assert {name: type(value) for name, value in written.items()} == {
         name: type(value) for name, value in defaults.items()
     }

@@ -184,5 +184,13 @@ def test_another_stream_does_not_inherit_it() -> None:
     tracker.follow(Scale(2.0, 0.03, 500, "hands"), 10**9)
     tracker.forget()
     assert tracker.follow(None, 2 * 10**9) is None
-    tracker.follow(Scale(2.0, 0.03, 500, "hands"), 10**9)
-    assert tracker.follow(None, 0) is None  # a recording that started over
+
+
+def test_the_scale_of_hands_long_gone_is_none() -> None:
+    """0.05 a square root of a second: beyond a half after 100 s, sooner where the hands were unsure themselves."""
+    tracker = ScaleTracker()
+    tracker.follow(Scale(2.0, 0.0, 500, "hands"), 0)
+    assert tracker.follow(None, 99 * 10**9) is not None
+    assert tracker.follow(None, 101 * 10**9) is None and tracker.follow(None, 86_400 * 10**9) is None
+    tracker.follow(Scale(2.0, 0.4, 500, "hands"), 86_400 * 10**9)
+    assert tracker.follow(None, 86_440 * 10**9) is None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -37,8 +38,13 @@ from genego_ros.types import (
     Viewpoint,
 )
 
+_log = logging.getLogger(__name__)
+
 SETTLING_FRAMES = 3
 """The hand tracker refines a hand from frame to frame; a picture that is no stream is shown to it this often."""
+LONGEST_GAP_S = 10.0
+"""Pictures further apart are two streams: no hiccup of a camera or a network is as long, and by then somebody else may
+have sat down."""
 _LARGEST_CORRECTION = 2.0
 """A depth image that makes a hand more than twice or less than half the assumed size is not of that hand."""
 
@@ -50,6 +56,7 @@ class ExoObserver:
         parameters: see `Parameters`; those that are not read-only may be exchanged later by `update`.
         viewpoint: where X comes from, instead of the backend that `parameters` name.
         describer: who writes T_exo, likewise.
+        warn: told what a frame has to do without, and why.
 
     Raises:
         GenEgoError: a backend or its weights are missing.
@@ -60,14 +67,17 @@ class ExoObserver:
         parameters: Parameters,
         viewpoint: ViewpointEstimator | None = None,
         describer: Describer | None = None,
+        warn: Callable[[str], None] = _log.warning,
     ) -> None:
+        self._warn = warn
         self._device = resolve_device(parameters.device)
         self._hand_model = load_hand_mesh()
         self._depth_estimator = load_depth_estimator(parameters)
         self._viewpoint_estimator = viewpoint or load_viewpoint_estimator(parameters)
         self._scales = ScaleTracker()
         self._smoother = OneEuro()
-        self._descriptions = DescriptionStream(describer or load_describer(parameters))
+        self._before: Frame | None = None
+        self._descriptions = DescriptionStream(describer or load_describer(parameters), warn)
         # Last, since it holds what must be given back.
         self._hand_estimator = load_hand_estimator(parameters)
         self.update(parameters)
@@ -90,6 +100,7 @@ class ExoObserver:
 
     def forget(self) -> None:
         """Ends a stream: what comes next is observed as the first frame of another."""
+        self._before = None
         self._hand_estimator.forget()
         self._viewpoint_estimator.forget()
         self._scales.forget()
@@ -110,12 +121,26 @@ class ExoObserver:
         depth = hand_depth([mesh], camera).depth
         splat(unproject(depth, np.zeros((48, 64, 3), np.uint8), camera, 0.1, 1.0), np.eye(4), camera, self._device)
 
+    def _finite(self, hands: tuple[Hand, ...]) -> tuple[Hand, ...]:
+        """Those of `hands` that are somewhere: with half precision a network may answer NaN."""
+        somewhere = tuple(hand for hand in hands if np.isfinite(hand.keypoints).all())
+        if len(somewhere) < len(hands):
+            backend = self.parameters.hands.backend
+            self._warn(f"a hand by the backend '{backend}' is left out: some of its keypoints are NaN or infinite")
+        return somewhere
+
     def observe(self, frame: Frame, ego_camera: Camera | None = None) -> ExoObservation:
         """Stage 1 of one frame.
+
+        A frame that does not go on with the one before, because its stamp is earlier or more than `LONGEST_GAP_S` later
+        or because it is of another camera (`frame_id`), begins a stream of its own, as after `forget`.
 
         Args:
             ego_camera: K_ego, instead of the one that `parameters` describe.
         """
+        if self._before is not None and not _goes_on(self._before, frame):
+            self.forget()
+        self._before = frame
         clock = StageClock()
         ego = self.parameters.ego
         ego_camera = ego_camera or Camera.from_hfov(ego.width, ego.height, ego.hfov_deg)
@@ -124,7 +149,7 @@ class ExoObserver:
         if frame.camera_source == "assumed" and depth_map is not None and depth_map.camera is not None:
             frame = replace(frame, camera=depth_map.camera, camera_source="estimated")
         with clock.measure("hands"):
-            hands = self._hand_estimator.estimate(frame)
+            hands = self._finite(self._hand_estimator.estimate(frame))
         with clock.measure("hand_depth"):
             model = self._hand_model
             meshes = [(model.fit(hand.keypoints, hand.side), model.faces(hand.side)) for hand in hands]
@@ -160,12 +185,24 @@ class ExoObserver:
             sparse=sparse,
             description=description,
             scale=scale,
-            depth_source=depth_map.source if depth_map else "hands",
+            depth_source=_depth_source(depth_map, scale),
             camera_source=frame.camera_source,
             exo_depth=depth,
             exo_cloud=cloud,
             stage_ms=clock.stage_ms,
         )
+
+
+def _goes_on(before: Frame, frame: Frame) -> bool:
+    """Whether both are of one stream. Equal stamps are: one picture shown again, or pictures without any."""
+    return frame.frame_id == before.frame_id and 0 <= frame.stamp_ns - before.stamp_ns <= 1e9 * LONGEST_GAP_S
+
+
+def _depth_source(depth_map: DepthMap | None, scale: Scale) -> str:
+    """Who gave D'_exo; `none` where nothing tells metres, and it is all NaN."""
+    if scale.source == "none":
+        return "none"
+    return depth_map.source if depth_map else "hands"
 
 
 def load_hand_mesh() -> HandModel:
@@ -192,14 +229,14 @@ def calibrate(
 ) -> tuple[FloatArray, Scale, tuple[Hand, ...]]:
     """Makes depth and hands agree on the metre; without any depth the hands' own serves.
 
-    Depth that is not metric is scaled by the hands (s* of the paper). Metric depth from a camera is the better
-    ruler: it stays, and each hand is moved along its rays until it lies where the camera measured it.
+    Depth that is not metric is scaled by the hands (s* of the paper), and is none without a scale. Metric depth from a
+    camera is the better ruler: it stays, and each hand is moved along its rays to where the camera measured it.
 
     Args:
         scale: s* for depth that is not metric, as `ScaleTracker` gives it; by default what these hands alone say.
 
     Returns:
-        D'_exo in metres, s*, and the hands.
+        D'_exo in metres, NaN where nothing tells them, s*, and the hands.
     """
     if depth_map is None:
         return rendered.depth, Scale(1.0, source="hand_mesh" if hands else "none"), hands
@@ -216,7 +253,9 @@ def calibrate(
             source="topic" if depth_map.source == "topic" else "model",
         )
         return depth_map.values, scale, corrected
-    scale = scale or measure_scale(depth_map, hands, rendered) or Scale(1.0, source="none")
+    scale = scale or measure_scale(depth_map, hands, rendered)
+    if scale is None:
+        return np.full_like(depth_map.values, np.nan), Scale(source="none"), hands
     return metric_depth(depth_map, scale), scale, hands
 
 

@@ -25,6 +25,8 @@ _EDGE = 0.03
 _AROUND = np.ones((3, 3), np.uint8)
 _HAND_DEVIATION = 0.05
 """Standard deviation of an estimated hand's distance, as a share of it."""
+_LARGEST_SPREAD = 0.5
+"""An s* that is known no better tells no metres; with `_DRIFT` it comes to that 100 s after the last hand."""
 _DRIFT = 0.05
 """Standard deviation, as a share, that a carried s* gains in a second; it grows with the square root of time."""
 
@@ -166,18 +168,17 @@ class ScaleTracker:
 
         Args:
             measured: what the hands of this frame say; None where they say nothing.
-            stamp_ns: of the frame; one earlier than the last begins another stream.
+            stamp_ns: of the frame; not earlier than the last one's.
 
         Returns:
-            `measured`, or the last one as `carried` with a spread that has grown since; None before the first hand.
+            `measured`, or the last one as `carried` with a spread that has grown since; None before the first hand,
+            and once the spread has grown past a half.
         """
-        if self._last is not None and stamp_ns < self._last[0]:
-            self.forget()
         if measured is not None:
             self._last = (stamp_ns, measured)
             return measured
         if self._last is None:
             return None
         since, last = self._last
-        drift = _DRIFT * math.sqrt(1e-9 * (stamp_ns - since))
-        return replace(last, spread=math.hypot(last.spread, drift), inliers=0, source="carried")
+        spread = math.hypot(last.spread, _DRIFT * math.sqrt(1e-9 * (stamp_ns - since)))
+        return replace(last, spread=spread, inliers=0, source="carried") if spread <= _LARGEST_SPREAD else None

@@ -38,7 +38,7 @@ class NodeDescription:
 
 EXECUTABLES = ("genego_node", "exo_observation_node", "ego_reconstruction_node")
 """Every node of the package."""
-_TOPIC = re.compile(r"[/~]?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?", re.ASCII)
+_TOPIC = re.compile(r"(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 _BOOLEAN = ("true", "false")
 
 ARGUMENTS = (
@@ -72,7 +72,7 @@ def complete(given: Mapping[str, str]) -> dict[str, str]:
             raise GenEgoError(f"argument '{name}' is '{value}': it must be one of {', '.join(choices)}")
         if name.endswith("_topic") and not _TOPIC.fullmatch(value):
             raise GenEgoError(f"argument '{name}' is '{value}': that is no topic name, /camera/image_raw is one")
-        if name == "namespace" and value.strip("/") and not _TOPIC.fullmatch(value):
+        if name == "namespace" and value.strip("/") and not _TOPIC.fullmatch(value.removesuffix("/")):
             raise GenEgoError(
                 f"argument 'namespace' is '{value}': that is no namespace, genego or /robot1/genego is one"
             )

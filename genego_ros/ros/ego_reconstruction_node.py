@@ -60,7 +60,7 @@ class EgoReconstructionNode(PipelineNode):
         message = self._newest.take(timeout_s)
         if message is not None and self._stage is not None:
             observation = observation_message.from_message(message)
-            view = self._stage.process(observation)
+            view = self._stage.process(observation, message.ego_frame_id)
             self.report(observation, view.stage_ms, float(view.seen.mean()))
 
 

@@ -37,6 +37,8 @@ class ExoObservationNode(PipelineNode):
             self._exo_stage = None
 
     def open_inputs(self) -> None:
+        if self._exo_stage is not None:
+            self._exo_stage.forget()  # whatever was seen before a deactivation
         self._camera_input = CameraInput(self, self.parameters.input, self.warn)
 
     def close_inputs(self) -> None:

@@ -53,7 +53,7 @@ class GenEgoNode(ExoObservationNode):
     def _reconstruct(self, timeout_s: float) -> None:
         observation = self._observations.take(timeout_s)
         if observation is not None and self._ego_stage is not None:
-            view = self._ego_stage.process(observation)
+            view = self._ego_stage.process(observation, self.ego_frame_id)
             self.report(observation, {**observation.stage_ms, **view.stage_ms}, float(view.seen.mean()))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 
 from genego_ros.errors import GenEgoError
 from genego_ros.msg import ExoObservation as ExoObservationMessage
 from genego_ros.ros import conversions
-from genego_ros.types import ExoObservation, Scale, SparseView, Viewpoint
+from genego_ros.types import CameraSource, ExoObservation, Scale, SparseView, Viewpoint
 
 
 def to_message(observation: ExoObservation, ego_frame_id: str) -> ExoObservationMessage:
@@ -22,11 +24,14 @@ def to_message(observation: ExoObservation, ego_frame_id: str) -> ExoObservation
         x=observation.viewpoint.T_ego_exo.ravel(),
         viewpoint_source=observation.viewpoint.source,
         viewpoint_residual=observation.viewpoint.residual,
+        viewpoint_turn_deviation=observation.viewpoint.turn_deviation,
+        viewpoint_shift_deviation=observation.viewpoint.shift_deviation,
         sparse=conversions.to_image(sparse.rgb, "rgb8", stamp, ego_frame_id),
         sparse_depth=conversions.to_image(sparse.depth, "32FC1", stamp, ego_frame_id),
         projected=conversions.mask_to_image(sparse.projected, stamp, ego_frame_id),
         description=observation.description,
         scale=observation.scale.factor,
+        scale_shift=observation.scale.shift,
         scale_spread=observation.scale.spread,
         scale_inliers=observation.scale.inliers,
         scale_source=observation.scale.source,
@@ -61,13 +66,27 @@ def from_message(message: ExoObservationMessage) -> ExoObservation:
         hands_ego=tuple(conversions.from_hand(hand) for hand in message.hands_ego),
         ego_camera=camera,
         viewpoint=Viewpoint(
-            np.array(message.x, np.float64).reshape(4, 4), message.viewpoint_source, float(message.viewpoint_residual)
+            T_ego_exo=np.array(message.x, np.float64).reshape(4, 4),
+            source=message.viewpoint_source,
+            residual=float(message.viewpoint_residual),
+            turn_deviation=float(message.viewpoint_turn_deviation),
+            shift_deviation=float(message.viewpoint_shift_deviation),
         ),
         sparse=sparse,
         description=message.description,
         scale=Scale(
-            float(message.scale), float(message.scale_spread), int(message.scale_inliers), message.scale_source
+            factor=float(message.scale),
+            spread=float(message.scale_spread),
+            inliers=int(message.scale_inliers),
+            source=message.scale_source,
+            shift=float(message.scale_shift),
         ),
         depth_source=message.depth_source,
-        camera_source="given" if message.camera_source == "given" else "assumed",
+        camera_source=_camera_source(message.camera_source),
     )
+
+
+def _camera_source(text: str) -> CameraSource:
+    """What another version may say besides counts as the worst."""
+    sources: tuple[CameraSource, ...] = get_args(CameraSource)
+    return next((source for source in sources if source == text), "assumed")

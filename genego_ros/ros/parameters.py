@@ -29,8 +29,12 @@ def declare_parameters(node: Node) -> list[str]:
     ]
     for name, default, declaration in declarations():
         descriptor = _descriptor(default, declaration)
+        whole = _whole_number(node, name, default)
         try:
-            node.declare_parameter(name, default, descriptor)
+            if whole is None:
+                node.declare_parameter(name, default, descriptor)
+            else:
+                node.declare_parameter(name, whole, descriptor, ignore_override=True)
         except (InvalidParameterTypeException, InvalidParameterValueException):
             given = node._parameter_overrides[name].value
             problems.append(_complaint(name, given))
@@ -62,6 +66,14 @@ def check_change(node: Node, changed: list[Parameter]) -> SetParametersResult:
 
 def _names() -> list[str]:
     return [name for name, _, _ in declarations()]
+
+
+def _whole_number(node: Node, name: str, default: Any) -> float | None:
+    """What was given for a float without a decimal point, as `1`: rclpy takes that for another type."""
+    given = node._parameter_overrides.get(name)
+    if isinstance(default, float) and given is not None and given.type_ == Parameter.Type.INTEGER:
+        return float(given.value)
+    return None
 
 
 def _complaint(name: str, given: Any) -> str:

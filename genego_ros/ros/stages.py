@@ -57,7 +57,7 @@ class ExoStage:
         listens = parameters.description.backend == "topic"
         self._listener = TopicDescription(parameters, node) if listens else None
         try:
-            self._observer = ExoObserver(parameters, viewpoint, self._listener)
+            self._observer = ExoObserver(parameters, viewpoint, self._listener, node.warn)
         except Exception:
             self._close_inputs()
             raise
@@ -100,6 +100,10 @@ class ExoStage:
         self._publish_description()
         return observation
 
+    def forget(self) -> None:
+        """The next frame has nothing to do with the last one."""
+        self._observer.forget()
+
     def update(self, parameters: Parameters) -> None:
         self._observer.update(parameters)
 
@@ -140,10 +144,10 @@ class EgoStage:
             },
         )
 
-    def process(self, observation: ExoObservation) -> EgoView:
-        """Completes `observation` and publishes what stage 2 owns."""
+    def process(self, observation: ExoObservation, ego_frame_id: str) -> EgoView:
+        """Completes `observation` and publishes what stage 2 owns, in the frame that stage 1 gave to TF."""
         view = self._reconstructor.reconstruct(observation)
-        stamp, ego = observation.stamp_ns, self._node.ego_frame_id
+        stamp, ego = observation.stamp_ns, ego_frame_id
         publish = self._outputs.publish
         publish("ego/image", conversions.to_image, view.image, "rgb8", stamp, ego)
         publish("ego/image/compressed", conversions.to_compressed, view.image, stamp, ego)

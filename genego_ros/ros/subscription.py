@@ -21,7 +21,7 @@ class WatchedSubscription:
     """A subscription to a topic that may carry one of several message types.
 
     It starts with the type whose publisher is found, else by the topic's name (image_transport calls
-    compressed pictures so); while nothing has come, `check` moves on to the type that is really published.
+    compressed pictures so); where nobody publishes that type, `check` moves on to one that somebody does.
 
     The QoS can be overridden by parameters (`qos_overrides./<topic>.subscription.reliability` ...). Where
     the reliability is not, it is what the publishers offer: Fast DDS with its own defaults, as a camera
@@ -49,7 +49,8 @@ class WatchedSubscription:
         self._qos.reliability = self._offered_reliability()
         self._since = time.monotonic()
         self.received = 0
-        self._subscription = self._subscribe(self._published_type() or self._likely_type())
+        self._kind = self._likely_type()
+        self._subscription = self._subscribe(self._published_type())
 
     @property
     def topic(self) -> str:
@@ -89,12 +90,11 @@ class WatchedSubscription:
         self.received += 1
         self._callback(message)
 
-    def _published_type(self) -> str | None:
-        topic = self._node.resolve_topic_name(self._topic)
-        for info in self._node.get_publishers_info_by_topic(topic):
-            if info.topic_type in self._types:
-                return str(info.topic_type)
-        return None
+    def _published_type(self) -> str:
+        """The type it has, unless another is published and that one is not."""
+        infos = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(self._topic))
+        published = [str(info.topic_type) for info in infos if info.topic_type in self._types]
+        return self._kind if self._kind in published or not published else published[0]
 
     def _likely_type(self) -> str:
         compressed = "compressed" in self._node.resolve_topic_name(self._topic).rpartition("/")[2].lower()
@@ -109,7 +109,7 @@ class WatchedSubscription:
         return ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
 
     def _follow_publishers(self) -> None:
-        kind = (self._published_type() if self.received == 0 else None) or self._kind
+        kind = self._published_type()
         reliability = self._offered_reliability()
         if (kind, reliability) != (self._kind, self._qos.reliability):
             self._qos.reliability = reliability

@@ -28,6 +28,8 @@ from genego_ros.types import Float64Array, FloatArray, Frame, Hand, Viewpoint
 
 _KEPT = 200
 """Transforms kept a frame: two seconds at 100 Hz."""
+_LATE_NS = 2_000_000_000
+"""A transform that is older than the newest by no more came late; by more, time has run backwards."""
 _TOLERANCE_NS = 100_000_000
 """How far from the newest or oldest transform its pose is still taken, as it is."""
 
@@ -139,11 +141,14 @@ class TransformTree:
     def _on_moving(self, message: TFMessage) -> None:
         for parent, child, stamp, pose in self._poses(message):
             history = self._history.get(child)
-            if history is None or stamp < history[-1][0] or parent != self._parents[child]:
+            if history is None or stamp < history[-1][0] - _LATE_NS or parent != self._parents[child]:
                 # New, or time ran backwards (a recording starts over), or below another frame now.
                 self._history[child] = deque([(stamp, pose)], maxlen=_KEPT)
             elif stamp > history[-1][0]:
                 history.append((stamp, pose))
+            elif all(stamp != known for known, _ in history):
+                in_order = sorted([*history, (stamp, pose)], key=lambda entry: entry[0])
+                self._history[child] = deque(in_order, maxlen=_KEPT)
             self._parents[child] = parent
             self._static.pop(child, None)
 
