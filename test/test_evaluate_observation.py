@@ -257,12 +257,37 @@ def test_the_box_around_the_object_is_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.ptp(rigid.apply(rigid.invert(T), box), axis=0), [0.1, 0.06, 0.18], atol=1e-8)
 
 
-def test_words() -> None:
-    assert words.named_hands("no hands are visible.") == ()
-    assert words.named_hands("both hands hold it") == ("left", "right")
-    assert words.named_hands("the right hand rests") == ("right",)
-    assert words.says_contact(TEXT.lower(), "right") and not words.says_contact(TEXT.lower(), "left")
-    assert not words.says_contact("the left hand is free while the right one holds a cup.", "left")
+@pytest.mark.parametrize(
+    ("text", "named", "touching"),
+    [
+        (TEXT, "left right", "right"),
+        ("No hands are visible.", "", ""),
+        ("Both hands hold it", "left right", "left right"),
+        ("The hands hold a mug", "left right", "left right"),
+        ("The left and right hand are carrying a box", "left right", "left right"),
+        ("The left hand and the right hand lift the lid", "left right", "left right"),
+        ("The right hand rests", "right", ""),
+        ("The left hand is free while the right one holds a cup.", "left", ""),
+        ("The left hand is open and the right hand holds a cup.", "left right", "right"),
+        ("A mug is held in the left hand, a knife in the right hand.", "left right", "left right"),
+        # A place is no hand, and a carrot is not carried.
+        ("A mug stands on the left of the table, a carrot on its left hand side.", "", ""),
+        ("The left hand is near a carrot and a candle holder.", "left", ""),
+        # What is denied.
+        ("The left hand is not touching anything.", "left", ""),
+        ("The left hand doesn't seem to hold the mug or touch the lid.", "left", ""),
+        ("The right hand holds nothing; nothing is held by the left hand.", "left right", ""),
+        ("Neither the left nor the right hand touches the mug.", "left right", ""),
+        ("The right hand is closed without touching anything.", "right", ""),
+        ("The left hand is not open and holds a mug.", "left", "left"),
+        ("The left hand is not visible. The person's right hand grips a mug.", "right", "right"),
+        ("There is no left hand, and the person hands over a mug.", "", ""),
+    ],
+)
+def test_words(text: str, named: str, touching: str) -> None:
+    text = text.lower()
+    assert " ".join(words.named_hands(text)) == named
+    assert " ".join(side for side in ("left", "right") if words.says_contact(text, side)) == touching
 
 
 # From samples to numbers ----------------------------------------------------------------------------
