@@ -9,6 +9,11 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from genego_ros.errors import GenEgoError
+
+_HIGHER_IS_BETTER = ("Hz", "%", "share", "samples/s", "frames/s")
+"""Units; of all others less is better."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -26,8 +31,14 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """reference_value / value: how many times faster (for durations) than the reference."""
-        return None if self.reference_value is None else self.reference_value / self.value
+        """How many times better than the reference, above 1 where it is better: reference_value / value of durations
+        and errors, value / reference_value of rates and shares. None without a reference, or where one divides by 0."""
+        if self.reference_value is None:
+            return None
+        better, worse = self.reference_value, self.value
+        if self.unit in _HIGHER_IS_BETTER:
+            better, worse = worse, better
+        return better / worse if worse else None
 
 
 def interleaved_ms(*sides: Callable[[], object], rounds: int) -> list[float]:
