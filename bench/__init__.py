@@ -1,4 +1,4 @@
-"""Benchmarks: one short module each, with `run() -> list[Result]`; both sides measured in one run."""
+"""Benchmarks: one short module each, with `run() -> Iterable[Result]`; both sides measured in one run."""
 
 from __future__ import annotations
 
@@ -58,3 +58,7 @@ def data_folder(name: str) -> Path:
     """A folder of the real recordings: under GENEGO_TEST_DATA, by default ../shared/data."""
     beside = Path(__file__).parents[2] / "shared" / "data"
     return Path(os.environ.get("GENEGO_TEST_DATA", beside)) / name
+
+
+def no_recordings(folder: Path) -> GenEgoError:
+    return GenEgoError(f"'{folder}' has no recordings: let GENEGO_TEST_DATA name the folder that holds {folder.name}/")
