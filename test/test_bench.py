@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import Result
+from bench import Result, observation
 from genego_ros.cli import main
 from genego_ros.commands import bench
 from genego_ros.errors import GenEgoError
@@ -105,6 +105,11 @@ def test_without_recordings_nothing_is_measured(
     assert main(["bench", "--only", "reprojection"]) == 1
     folder = tmp_path / "rgbd_tabletop"
     assert f"reprojection: not measured, '{folder}' has no recordings" in capsys.readouterr().out
+
+
+def test_no_side_of_stage_1_sees_time_go_back() -> None:
+    stamps = [frame.stamp_ns for frame in observation.frames()]
+    assert len(stamps) > observation.WARM_UP + observation.ROUNDS and stamps == sorted(set(stamps))
 
 
 def test_the_page_in_docs_is_one_that_can_be_made_anew_in_parts() -> None:
