@@ -1,4 +1,4 @@
-"""Benchmarks: one short module each, with `run() -> list[Result]`; both sides measured in one run."""
+"""Benchmarks: one short module each, with `run() -> Iterable[Result]`; both sides measured in one run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+
+from genego_ros.errors import GenEgoError
+
+_HIGHER_IS_BETTER = ("Hz", "%", "share", "samples/s", "frames/s")
+"""Units; of all others less is better."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,14 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """reference_value / value: how many times faster (for durations) than the reference."""
-        return None if self.reference_value is None else self.reference_value / self.value
+        """How many times better than the reference, above 1 where it is better: reference_value / value of durations
+        and errors, value / reference_value of rates and shares. None without a reference, or where one divides by 0."""
+        if self.reference_value is None:
+            return None
+        better, worse = self.reference_value, self.value
+        if self.unit in _HIGHER_IS_BETTER:
+            better, worse = worse, better
+        return better / worse if worse else None
 
 
 def interleaved_ms(*sides: Callable[[], object], rounds: int) -> list[float]:
@@ -47,3 +58,7 @@ def data_folder(name: str) -> Path:
     """A folder of the real recordings: under GENEGO_TEST_DATA, by default ../shared/data."""
     beside = Path(__file__).parents[2] / "shared" / "data"
     return Path(os.environ.get("GENEGO_TEST_DATA", beside)) / name
+
+
+def no_recordings(folder: Path) -> GenEgoError:
+    return GenEgoError(f"'{folder}' has no recordings: let GENEGO_TEST_DATA name the folder that holds {folder.name}/")

@@ -1,7 +1,7 @@
 """The depth backend `lite` on real pictures with a depth camera's truth, after median scaling, and its time.
 
 Two predictors that do not look at the picture stand beside it: the same depth everywhere, and a fixed ramp, which
-takes every picture for a table that is `RAMP` times as far away at its upper edge as at its lower.
+takes every picture for a table that is twice as far away at its upper edge as at its lower.
 
 `python -m bench.depth FILE` measures weights that are yet to become the package's.
 """
@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 import torch
 
-from bench import Result, data_folder, interleaved_ms
+from bench import Result, data_folder, interleaved_ms, no_recordings
 from genego_ros.evaluation.depth_errors import depth_error, median_factor
+from genego_ros.evaluation.observation.depth import ramp
 from genego_ros.observation.depth.lite import LiteDepth
 from genego_ros.parameters import Parameters
 from genego_ros.types import Array, Camera, Frame
 
 TARGETS = {"rgbd_tabletop": 0.08, "rgbd_desk": 0.15}
-RAMP = 2.0
 MILLISECONDS = 35.0
 _DESK = {
     "color_00000.jpg": ("depth_00000.png", 1000.0),
@@ -37,34 +37,34 @@ _SUN = "other_formats_SUN_depth.png"
 """Its bits are turned by three, as SUN RGB-D stores depth."""
 
 
-def run(weights: str = "") -> list[Result]:
+def run(weights: str = "") -> Iterator[Result]:
     """Args:
-    weights: a file, instead of the weights that come with the package.
+        weights: a file, instead of the weights that come with the package.
+
+    Raises:
+        GenEgoError: weights or recordings are absent; without recordings after the speed.
     """
     estimator = LiteDepth(Parameters.from_mapping({"depth.weights": weights}))
+    yield speed(estimator)
     predictors: dict[str, Callable[[Frame], Array]] = {
         "lite": lambda frame: estimator.estimate(frame).values,
         "constant": lambda frame: np.ones(frame.rgb.shape[:2]),
         "ramp": lambda frame: ramp(*frame.rgb.shape[:2]),
     }
-    results = []
     for name, target in TARGETS.items():
         frames = list(pictures(data_folder(name)))
         if not frames:
-            continue
+            raise no_recordings(data_folder(name))
         errors = {who: abs_rel(predictor, frames) for who, predictor in predictors.items()}
-        results.append(
-            Result(
-                name=f"AbsRel of depth `lite` on {len(frames)} pictures of {name} (constant {errors['constant']:.3f})",
-                value=errors["lite"],
-                unit="",
-                reference="a fixed ramp",
-                reference_value=errors["ramp"],
-                target=f"<= {target}",
-                met=errors["lite"] <= target,
-            )
+        yield Result(
+            name=f"AbsRel of depth `lite` on {len(frames)} pictures of {name} (constant {errors['constant']:.3f})",
+            value=errors["lite"],
+            unit="",
+            reference="a fixed ramp",
+            reference_value=errors["ramp"],
+            target=f"<= {target}",
+            met=errors["lite"] <= target,
         )
-    return [*results, speed(estimator)]
 
 
 def abs_rel(predictor: Callable[[Frame], Array], frames: list[Frame]) -> float:
@@ -75,12 +75,6 @@ def abs_rel(predictor: Callable[[Frame], Array], frames: list[Frame]) -> float:
         assert frame.depth is not None
         errors.append(depth_error(depth, frame.depth, median_factor(depth, frame.depth)).abs_rel)
     return statistics.mean(errors)
-
-
-def ramp(height: int, width: int) -> Array:
-    """float64 (height, width): a plane, whose inverse depth is linear in the picture."""
-    inverse = np.linspace(1 / RAMP, 1, height)
-    return np.repeat(1 / inverse[:, None], width, axis=1)
 
 
 def speed(estimator: LiteDepth) -> Result:

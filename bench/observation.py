@@ -1,13 +1,15 @@
 """Stage 1 of a 640 x 480 picture with `lite` depth, against a straightforward version of the same steps.
 
-The other side runs the depth network in PyTorch as it was trained, in float32 on the whole picture, casts a ray through
-every pixel for the hands' depth and projects the cloud with Open3D, one step after the other. Hands, viewpoint and
-words come from the same backends. Two threads on both sides; the frames of the sample in turn.
+The other side runs the depth network in PyTorch as it was trained, in float32 and at the size it was trained at, casts
+a ray through every pixel for the hands' depth and projects the cloud with Open3D, one step after the other. Hands and
+viewpoint come from the same backends. Both sides have two threads, see the same frames of the sample in the same order,
+and settle before they are timed, in turn. Words are left out: ours come beside the stream, now and then, in a thread
+that would take the other side's time.
 """
 
 from __future__ import annotations
 
-from itertools import cycle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,7 @@ from rosbags.typesys import Stores, get_typestore
 from bench import Result, interleaved_ms
 from genego_ros import weights
 from genego_ros.geometry.hand_model import HandModel
-from genego_ros.observation.depth.lite_network import load_network_to_train
-from genego_ros.observation.description import load_describer
+from genego_ros.observation.depth.lite_network import load_network_to_train, network_size
 from genego_ros.observation.hands import load_hand_estimator
 from genego_ros.observation.observer import ExoObserver
 from genego_ros.observation.viewpoint import load_viewpoint_estimator
@@ -32,8 +33,8 @@ from genego_ros.types import Array, Camera, Float64Array, FloatArray, Frame, Han
 
 THREADS = 2
 FRAMES = 24
-ROUNDS = 20
-FEWEST_FPS, FEWEST_TIMES = 8.0, 3.0
+WARM_UP, ROUNDS = 5, 20
+LONGEST_MS, FEWEST_TIMES = 125.0, 3.0
 
 
 class Straightforward:
@@ -48,12 +49,11 @@ class Straightforward:
         self._hands = load_hand_estimator(parameters)
         self._model = HandModel.load(weights.locate("hand_mesh"))
         self._viewpoint = load_viewpoint_estimator(parameters)
-        self._describer = load_describer(parameters)
         self._limits, ego = parameters.depth, parameters.ego
         self._ego = Camera.from_hfov(ego.width, ego.height, ego.hfov_deg)
 
-    def observe(self, frame: Frame) -> tuple[Array, Array, str]:
-        """Colour and depth of S_ego, and T_exo."""
+    def observe(self, frame: Frame) -> tuple[Array, Array]:
+        """Colour and depth of S_ego."""
         relative = self._depth(frame)
         hands = self._hands.estimate(frame)
         of_hands = self._hand_depth(hands, frame.camera)
@@ -61,12 +61,13 @@ class Straightforward:
         depth = relative * np.median(of_hands[both] / relative[both]) if both.any() else relative
         viewpoint = self._viewpoint.locate(frame, hands, depth)
         T = np.eye(4) if viewpoint is None else viewpoint.T_ego_exo
-        return (*self._projected(frame, depth, T), self._describer.describe(frame, hands, depth))
+        return self._projected(frame, depth, T)
 
     def _depth(self, frame: Frame) -> FloatArray:
         height, width = frame.rgb.shape[:2]
         with torch.no_grad():
-            picture = torch.from_numpy(frame.rgb.copy()).permute(2, 0, 1)[None].float() / 255.0
+            small = cv2.resize(frame.rgb, network_size(width, height), interpolation=cv2.INTER_AREA)
+            picture = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255.0
             log_depth = self._network(picture)[0][0].numpy()
         return np.exp(cv2.resize(log_depth, (width, height), interpolation=cv2.INTER_LINEAR))
 
@@ -118,36 +119,42 @@ def frames() -> list[Frame]:
             found.append(Frame(np.pad(rgb, ((bar, bar), (0, 0), (0, 0))), camera))
             if len(found) == FRAMES:
                 break
-    return found + found[-2:0:-1]
+    stream = found + found[-2:0:-1]
+    return [replace(frame, stamp_ns=number * 33_333_333) for number, frame in enumerate(stream)]
 
 
 def measure(parameters: Parameters) -> tuple[float, float]:
-    """Milliseconds a frame: ours, and the straightforward version's."""
-    given = frames()
+    """Milliseconds of the median frame: ours, and the straightforward version's."""
+    mine, other = iter(frames()), iter(frames())
     network = Path(parameters.depth.weights).expanduser() if parameters.depth.weights else weights.locate("depth_lite")
     ours, theirs = ExoObserver(parameters), Straightforward(parameters, network)
-    before = torch.get_num_threads()
+    before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(THREADS)
+    cv2.setNumThreads(THREADS)
     try:
-        mine, other = cycle(given), cycle(given)
+        for _ in range(WARM_UP):
+            ours.observe(next(mine))
+            theirs.observe(next(other))
         taken = interleaved_ms(lambda: ours.observe(next(mine)), lambda: theirs.observe(next(other)), rounds=ROUNDS)
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
         ours.close()
         theirs.close()
     return taken[0], taken[1]
 
 
 def run() -> list[Result]:
-    ours, theirs = measure(Parameters().changed({"depth.backend": "lite", "device": "cpu"}))
+    setting = {"depth.backend": "lite", "description.backend": "parameter", "device": "cpu"}
+    ours, theirs = measure(Parameters().changed(setting))
     return [
         Result(
-            name="stage 1 of a 640 x 480 picture, `lite` depth",
+            name="stage 1 of a 640 x 480 picture, `lite` depth, without words, median",
             value=ours,
             unit="ms",
-            reference="PyTorch float32 on the whole picture, Open3D, one step after the other",
+            reference="PyTorch float32, Open3D, one step after the other",
             reference_value=theirs,
-            target=f"<= {1e3 / FEWEST_FPS:g} ms ({FEWEST_FPS:g} frames/s), >= {FEWEST_TIMES:g}x",
-            met=ours <= 1e3 / FEWEST_FPS and theirs >= FEWEST_TIMES * ours,
+            target=f"<= {LONGEST_MS:g} ms, >= {FEWEST_TIMES:g}x",
+            met=ours <= LONGEST_MS and theirs >= FEWEST_TIMES * ours,
         )
     ]

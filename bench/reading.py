@@ -1,9 +1,8 @@
-"""Reading samples of 640 x 360 in H2O's format with two workers, against decoding their pictures and nothing else."""
+"""Reading rendered samples of 640 x 360 with two workers, against decoding their pictures and nothing else."""
 
 from __future__ import annotations
 
 import resource
-import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -11,13 +10,16 @@ from pathlib import Path
 from time import perf_counter
 
 import cv2
-import numpy as np
 
 from bench import Result
 from genego_ros.data.h2o import H2O
+from genego_ros.data.h2o_format import EGO_CAMERA
+from genego_ros.data.synthetic.recipe import sequences
+from genego_ros.data.synthetic.rendering import render
 
 WORKERS = 2
-FRAMES = 60
+FRAMES, SEED = 60, 0
+CAMERAS = ("cam0", EGO_CAMERA)
 ROUNDS = 5
 EPOCHS = 4
 TARGET_HZ = 60.0
@@ -28,13 +30,9 @@ _dataset: H2O | None = None
 
 
 def run() -> list[Result]:
-    sys.path.insert(0, str(Path(__file__).parents[1] / "test"))
-    from mock_datasets import write_h2o
-
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_h2o(root, ["subject1/h1/1"], [0], ("cam0", "cam4"), size=(640, 360), rendered=True)
-        _multiply(root / "subject1/h1/1")
+        render(sequences(1, FRAMES, SEED, CAMERAS), root, (640, 360), workers=1)
         with ProcessPoolExecutor(WORKERS, get_context("forkserver"), _open, (root,)) as pool:
             rates = [(_rate(pool, _read), _rate(pool, _decode)) for _ in range(ROUNDS)]
         with ProcessPoolExecutor(1, get_context("forkserver"), _open, (root,)) as pool:
@@ -63,19 +61,6 @@ def run() -> list[Result]:
     ]
 
 
-def _multiply(recording: Path) -> None:
-    """Gives every frame its own files, with noise so that they are as hard to decode as a camera's."""
-    rng = np.random.default_rng(0)
-    for camera in ("cam0", "cam4"):
-        rgb = cv2.imread(str(recording / camera / "rgb/000000.png"))
-        noisy = [np.clip(rgb + rng.normal(0, 3, rgb.shape), 0, 255).astype(np.uint8) for _ in range(4)]
-        for frame in range(FRAMES):
-            assert cv2.imwrite(str(recording / camera / f"rgb/{frame:06d}.png"), noisy[frame % 4])
-            for file in [*(recording / camera).glob("*/000000.*")]:
-                if file.parent.name != "rgb" and frame:
-                    file.with_name(f"{frame:06d}{file.suffix}").write_bytes(file.read_bytes())
-
-
 def _open(root: Path) -> None:
     global _dataset
     cv2.setNumThreads(1)
@@ -98,8 +83,8 @@ def _read(index: int) -> int:
 
 def _decode(index: int) -> int:
     assert _dataset is not None
-    folder = _dataset.root / "subject1/h1/1"
-    for camera in ("cam0", "cam4"):
+    folder = _dataset.root / _dataset.ids[index].sequence
+    for camera in CAMERAS:
         for kind in ("rgb", "depth"):
             picture = cv2.imread(str(folder / camera / kind / f"{index:06d}.png"), cv2.IMREAD_UNCHANGED)
             assert picture is not None

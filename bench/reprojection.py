@@ -10,7 +10,7 @@ import numpy as np
 import open3d as o3d
 from scipy.spatial.transform import Rotation
 
-from bench import Result, data_folder
+from bench import Result, data_folder, no_recordings
 from genego_ros.geometry.camera import rays, unproject
 from genego_ros.geometry.rigid import compose, invert
 from genego_ros.geometry.splatting import splat
@@ -77,11 +77,13 @@ def names(folder: Path) -> list[str]:
 
 
 def run() -> list[Result]:
-    """Nothing where the recordings are absent."""
+    """Raises:
+    GenEgoError: the recordings are absent.
+    """
     folder = data_folder("rgbd_tabletop")
     found = [compare(folder, name) for name in names(folder)]
     if not found:
-        return []
+        raise no_recordings(folder)
     worst = min(each.agreeing for each in found)
     least = min(each.coverage for each in found)
     mesh = "ray-cast mesh of the same depth, 20 cm and 15 degrees aside"

@@ -17,10 +17,12 @@ from genego_ros.data.h2o import H2O
 from genego_ros.data.sample import Sample
 from genego_ros.data.splits import h2o_splits
 from genego_ros.data.truth import true_observation
+from genego_ros.errors import GenEgoError
 from genego_ros.evaluation import intervals
 from genego_ros.evaluation.observation import phi_ego, words
 from genego_ros.evaluation.observation.case import Case
-from genego_ros.evaluation.observation.run import mean_pose, measure
+from genego_ros.evaluation.observation.report import markdown
+from genego_ros.evaluation.observation.run import Measured, Measurements, mean_pose, measure, results
 from genego_ros.evaluation.observation.summary import PARTS, summarise
 from genego_ros.evaluation.observation.truth import hand_region, touches, visible_hands
 from genego_ros.geometry import rigid
@@ -257,12 +259,37 @@ def test_the_box_around_the_object_is_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.ptp(rigid.apply(rigid.invert(T), box), axis=0), [0.1, 0.06, 0.18], atol=1e-8)
 
 
-def test_words() -> None:
-    assert words.named_hands("no hands are visible.") == ()
-    assert words.named_hands("both hands hold it") == ("left", "right")
-    assert words.named_hands("the right hand rests") == ("right",)
-    assert words.says_contact(TEXT.lower(), "right") and not words.says_contact(TEXT.lower(), "left")
-    assert not words.says_contact("the left hand is free while the right one holds a cup.", "left")
+@pytest.mark.parametrize(
+    ("text", "named", "touching"),
+    [
+        (TEXT, "left right", "right"),
+        ("No hands are visible.", "", ""),
+        ("Both hands hold it", "left right", "left right"),
+        ("The hands hold a mug", "left right", "left right"),
+        ("The left and right hand are carrying a box", "left right", "left right"),
+        ("The left hand and the right hand lift the lid", "left right", "left right"),
+        ("The right hand rests", "right", ""),
+        ("The left hand is free while the right one holds a cup.", "left", ""),
+        ("The left hand is open and the right hand holds a cup.", "left right", "right"),
+        ("A mug is held in the left hand, a knife in the right hand.", "left right", "left right"),
+        # A place is no hand, and a carrot is not carried.
+        ("A mug stands on the left of the table, a carrot on its left hand side.", "", ""),
+        ("The left hand is near a carrot and a candle holder.", "left", ""),
+        # What is denied.
+        ("The left hand is not touching anything.", "left", ""),
+        ("The left hand doesn't seem to hold the mug or touch the lid.", "left", ""),
+        ("The right hand holds nothing; nothing is held by the left hand.", "left right", ""),
+        ("Neither the left nor the right hand touches the mug.", "left right", ""),
+        ("The right hand is closed without touching anything.", "right", ""),
+        ("The left hand is not open and holds a mug.", "left", "left"),
+        ("The left hand is not visible. The person's right hand grips a mug.", "right", "right"),
+        ("There is no left hand, and the person hands over a mug.", "", ""),
+    ],
+)
+def test_words(text: str, named: str, touching: str) -> None:
+    text = text.lower()
+    assert " ".join(words.named_hands(text)) == named
+    assert " ".join(side for side in ("left", "right") if words.says_contact(text, side)) == touching
 
 
 # From samples to numbers ----------------------------------------------------------------------------
@@ -280,6 +307,38 @@ def test_numbers_are_summed_up_over_recordings() -> None:
     assert found["x"]["source"] == {"head": 1, "nominal": 1}
     assert found["depth"] == {"unavailable": "no sample tells"}
     assert summarise(values[:1], ["r1"], seed=0)["x"]["a"]["cm"]["low"] is None
+
+
+def test_the_mean_pose_is_that_of_all_hands_wherever_it_is_learned(tmp_path: Path) -> None:
+    write_h2o(tmp_path / "h2o", frames=range(0, 20, 10), cameras=("cam2", "cam4"))
+    dataset = H2O(tmp_path / "h2o")
+    ids, kept = list(dataset.ids), Measurements(tmp_path / "out", {})
+    hands = [phi_ego.all_hands(dataset.sample(id)) for id in ids]
+    for id, pose, visible in zip(ids, hands, (["left"], []), strict=True):
+        kept.write(id, Measured({}, pose, visible))
+    off = 1e3 * np.linalg.norm(hands[0][0] - hands[1][0], axis=1).mean() / 2  # one of the two is hidden, and counts
+    without = results(dataset, {"all": ids}, {}, kept, 0)["all"]["phi_ego"]["mean_pose"]
+    learned = results(dataset, {"all": ids}, {"all": ids}, kept, 0)["all"]["phi_ego"]["mean_pose"]
+    assert without["all"]["mpjpe_mm"] == learned["all"]["mpjpe_mm"]
+    assert without["all"]["mpjpe_mm"]["n"] == 1
+    assert off > 1.0 and without["all"]["mpjpe_mm"]["mean"] == pytest.approx(off, abs=2e-3)
+    assert learned["of"] == "the train list" and "no train list" in without["of"]
+    # Decoding the pictures of a train list takes long: once is enough.
+    for picture in (tmp_path / "h2o").rglob("*.png"):
+        picture.unlink()
+    assert results(dataset, {"all": ids}, {"all": ids}, kept, 0)["all"]["phi_ego"]["mean_pose"] == learned
+    kept.path(ids[0], "learned").write_text("[")
+    with pytest.raises(GenEgoError, match=r"learned.*cannot be read.*delete it"):
+        results(dataset, {"all": ids}, {"all": ids}, kept, 0)
+
+
+def test_no_two_columns_of_a_table_have_one_title(sample: Sample) -> None:
+    values = [measure(case_of(sample, perfect(sample)), LIMITS)]
+    page = markdown({"all": {"samples": 1, **summarise(values, ["r1"], 0)}}, "command")
+    heads = [line.split(" | ") for line in page.splitlines() if line.startswith("| |")]
+    assert len(heads) == len(PARTS)
+    for head in heads:
+        assert len(set(head)) == len(head), head
 
 
 def test_the_interval_of_a_median_is_that_of_a_plain_bootstrap() -> None:
@@ -310,6 +369,7 @@ def test_the_command_writes_both_files_and_goes_on(tmp_path: Path, capsys: pytes
     said = json.loads((out / "observation.json").read_text(), parse_constant=pytest.fail)
     assert list(said) == ["samples", *PARTS] and said["samples"] == 2
     assert said["depth"]["constant"]["abs_rel"]["n"] == 2
+    assert len(list((out / "learned").rglob("*.json"))) == 2
     page = (out / "observation.md").read_text()
     assert page in capsys.readouterr().out and "### S_ego" in page and "| true depth true x |" in page
     # What is there is not measured again; what is missing is.

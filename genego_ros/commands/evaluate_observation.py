@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from itertools import chain
 from pathlib import Path
 
 from genego_ros.commands.evaluate import add_shared_arguments, chosen_splits, shared_parameters
 from genego_ros.data.datasets import open_dataset
 from genego_ros.data.fingerprint import fingerprint
-from genego_ros.data.sample import Dataset
+from genego_ros.data.sample import Dataset, SampleId
 from genego_ros.data.sample_ids import SampleIds
 from genego_ros.data.splits import ALL, FILE, TRAIN, Splits
 from genego_ros.evaluation.observation.report import write_report
-from genego_ros.evaluation.observation.run import Measurements, measure_missing, results
+from genego_ros.evaluation.observation.run import LEARNED, Measurements, measure_missing, results
 from genego_ros.evaluation.observation.watch import Watcher
 from genego_ros.evaluation.run import common_settings, spread
 
@@ -38,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     ids = sorted(set().union(*splits.values()))
     with Watcher(dataset, parameters) as watcher:
         kept = Measurements(args.out, common_settings(args.dataset, parameters))
-        kept.check_data({name: fingerprint(args.dataset, name) for name in sorted({id.sequence for id in ids})})
+        recordings = {id.sequence for id in chain(ids, *train.values())}
+        kept.check_data({name: fingerprint(args.dataset, name) for name in sorted(recordings)})
         measure_missing(dataset, ids, watcher, kept)
     found = results(dataset, splits, train, kept, args.seed)
     command = "./genego " + shlex.join(sys.argv[1:])
@@ -47,11 +49,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _train_lists(folder: Path, dataset: Dataset, names: list[str]) -> dict[str, SampleIds]:
-    """What may be learned from for each split; for the whole folder, its one train list where it has one."""
+def _train_lists(folder: Path, dataset: Dataset, names: list[str]) -> dict[str, list[SampleId]]:
+    """What the mean pose is learned from for each split; for the whole folder, its one train list where it has one."""
     path = folder / FILE
     if not path.is_file():
         return {}
     splits = Splits.read(path, SampleIds.of(dataset.ids))
     lists = {name: TRAIN if name == ALL else splits.train_name(name) for name in names}
-    return {name: splits.ids(train) for name, train in lists.items() if train in splits.lists}
+    return {name: spread(splits.ids(train), LEARNED) for name, train in lists.items() if train in splits.lists}

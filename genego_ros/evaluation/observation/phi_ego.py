@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from genego_ros.data.sample import Sample
@@ -18,7 +20,7 @@ def measure(case: Case) -> Values:
     `shown` is whether a hand's score says rightly, above or below 0.5, that it is visible.
     """
     values: Values = {}
-    truth = true_hands(case)
+    truth = only(case.visible, all_hands(case.sample))
     if isinstance(case.ego_hands, str):
         values[f"phi_ego/{UNAVAILABLE}"] = case.ego_hands
     else:
@@ -34,10 +36,9 @@ def measure(case: Case) -> Values:
     return values
 
 
-def true_hands(case: Case) -> Float64Array:
-    """float64 (2, 21, 3), metres, ego frame: the visible hands; NaN for the others."""
-    visible = np.array([side in case.visible for side in SIDES])
-    return np.where(visible[:, None, None], all_hands(case.sample), np.nan)
+def only(sides: Collection[str], hands: Float64Array) -> Float64Array:
+    """Those of float64 (2, 21, 3); NaN for the others."""
+    return np.where(np.array([side in sides for side in SIDES])[:, None, None], hands, np.nan)
 
 
 def all_hands(sample: Sample) -> Float64Array:

@@ -49,7 +49,7 @@ COLUMNS = {
     "within_5cm": _share("within 5 cm"),
     "within_20_grey": _share("within 20 grey levels"),
     "visible_within_2cm": _share("visible: within 2 cm"),
-    "visible_within_5cm": _share("within 5 cm"),
+    "visible_within_5cm": _share("visible: within 5 cm"),
     "visible_right_2cm": _share("2 cm and colour kept"),
     "visible_right_5cm": _share("5 cm and colour kept"),
     "error_cm": Column("off (cm)", 1),

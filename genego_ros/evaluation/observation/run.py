@@ -4,65 +4,103 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from genego_ros.data.sample import Dataset, SampleId
-from genego_ros.data.sample_ids import SampleIds
 from genego_ros.errors import GenEgoError
 from genego_ros.evaluation.observation import depth, hands, phi_ego, scale, sparse, viewpoints, words
 from genego_ros.evaluation.observation.case import Case, Values
 from genego_ros.evaluation.observation.summary import summarise
 from genego_ros.evaluation.observation.truth import head_of
 from genego_ros.evaluation.observation.watch import Watcher
-from genego_ros.evaluation.run import spread
 from genego_ros.evaluation.store import Resumable, save
 from genego_ros.parameters import DepthParameters
 from genego_ros.types import KEYPOINTS, Array, Float64Array
 
-_LEARNED = 300
-"""Samples of the train list, evenly spread, over which the mean pose is taken."""
+LEARNED = 300
+"""Samples of a train list, evenly spread, over which the mean pose is taken."""
+
+
+class Measured(NamedTuple):
+    """What is kept of a sample."""
+
+    values: Values
+    """Without those that are not finite."""
+    hands: Float64Array
+    """True P_ego, float64 (2, 21, 3), of all hands that the recording knows; NaN where it knows none."""
+    visible: Sequence[str]
+    """Sides of those that the third-person picture shows."""
 
 
 class Measurements(Resumable):
-    """A folder with the numbers of every sample, measurements/RECORDING/CAM/N.json."""
+    """A folder with the numbers of every sample, and the true hands of those that the mean pose is learned from.
+
+    measurements/RECORDING/CAM/N.json
+    learned/RECORDING/CAM/N.json
+    """
 
     contents = "measurements"
 
-    def path(self, id: SampleId) -> Path:
-        return self.folder / "measurements" / id.sequence / id.camera / f"{id.frame:06d}.json"
+    def path(self, id: SampleId, kind: str = "measurements") -> Path:
+        return self.folder / kind / id.sequence / id.camera / f"{id.frame:06d}.json"
 
     def has(self, id: SampleId) -> bool:
         return self.path(id).is_file()
 
-    def write(self, id: SampleId, values: Values, hands: Float64Array) -> None:
-        """Keeps a sample's values and its true P_ego, float64 (2, 21, 3), which the mean pose is compared with."""
+    def write(self, id: SampleId, measured: Measured) -> None:
+        """Raises:
+        GenEgoError: the disk is full.
+        """
         finite = {
             path: value if isinstance(value, str) else [x for x in value if math.isfinite(x)]
-            for path, value in values.items()
+            for path, value in measured.values.items()
         }
-        listed = [hand.round(6).tolist() if np.isfinite(hand).all() else None for hand in hands]
-        save(self.path(id), json.dumps({"values": finite, "ego_hands": listed}).encode() + b"\n")
+        said = {"values": finite, "ego_hands": _as_lists(measured.hands), "visible": list(measured.visible)}
+        save(self.path(id), json.dumps(said).encode() + b"\n")
 
-    def read(self, id: SampleId) -> tuple[Values, Float64Array]:
-        """What was kept, without values that are not finite.
+    def read(self, id: SampleId) -> Measured:
+        """Raises:
+        GenEgoError: the file is missing or damaged.
+        """
+        with _readable(self.path(id)) as said:
+            return Measured(said["values"], _as_array(said["ego_hands"]), said["visible"])
+
+    def learned(self, dataset: Dataset, id: SampleId) -> Float64Array:
+        """All true hands of a sample, see `Measured.hands`; kept, since reading a sample decodes all its pictures.
 
         Raises:
-            GenEgoError: the file is missing or damaged.
+            GenEgoError: the sample or the file is damaged, the disk is full.
         """
-        path = self.path(id)
-        try:
-            said = json.loads(path.read_text())
-            hands = [np.full((KEYPOINTS, 3), np.nan) if hand is None else hand for hand in said["ego_hands"]]
-            return said["values"], np.array(hands, np.float64).reshape(2, KEYPOINTS, 3)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise GenEgoError(
-                f"'{path}' cannot be read ({error}); delete it and run the command again: it makes what is missing"
-            ) from error
+        path = self.path(id, "learned")
+        if not path.is_file():
+            save(path, json.dumps({"ego_hands": _as_lists(phi_ego.all_hands(dataset.sample(id)))}).encode() + b"\n")
+        with _readable(path) as said:
+            return _as_array(said["ego_hands"])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[Any]:
+    try:
+        yield json.loads(path.read_text())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GenEgoError(
+            f"'{path}' cannot be read ({error}); delete it and run the command again: it makes what is missing"
+        ) from error
+
+
+def _as_lists(hands: Float64Array) -> list[Any]:
+    return [hand.round(6).tolist() if np.isfinite(hand).all() else None for hand in hands]
+
+
+def _as_array(hands: list[Any]) -> Float64Array:
+    listed = [np.full((KEYPOINTS, 3), np.nan) if hand is None else hand for hand in hands]
+    return np.array(listed, np.float64).reshape(2, KEYPOINTS, 3)
 
 
 def measure(case: Case, limits: DepthParameters) -> Values:
@@ -96,37 +134,37 @@ def measure_missing(dataset: Dataset, ids: Sequence[SampleId], watcher: Watcher,
     for id in tqdm(ids, "measuring", unit="sample", disable=None):
         if not kept.has(id):
             case = watcher.case(dataset.sample(id))
-            kept.write(id, measure(case, watcher.parameters.depth), phi_ego.true_hands(case))
+            values = measure(case, watcher.parameters.depth)
+            kept.write(id, Measured(values, phi_ego.all_hands(case.sample), case.visible))
 
 
 def results(
     dataset: Dataset,
     splits: Mapping[str, Sequence[SampleId]],
-    train: Mapping[str, SampleIds],
+    train: Mapping[str, Sequence[SampleId]],
     kept: Measurements,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
     """By split, every part's numbers: see `summarise`.
 
     Args:
-        train: of each split, what a method may learn from; empty where the folder does not say.
+        train: of each split, what the mean pose is learned from; empty where the folder does not say.
         seed: of the bootstrap.
     """
     return {name: _of_split(dataset, ids, train.get(name), kept, seed) for name, ids in splits.items()}
 
 
 def _of_split(
-    dataset: Dataset, ids: Sequence[SampleId], train: SampleIds | None, kept: Measurements, seed: int
+    dataset: Dataset, ids: Sequence[SampleId], train: Sequence[SampleId] | None, kept: Measurements, seed: int
 ) -> dict[str, Any]:
     read = [kept.read(id) for id in ids]
-    truths = [truth for _, truth in read]
     source = "the train list" if train else "the evaluated samples, as there is no train list"
-    learned = [phi_ego.all_hands(dataset.sample(id)) for id in spread(train, _LEARNED)] if train else truths
-    pose = mean_pose(learned)
+    # Of all hands either way, as whoever knows no pictures would have it; compared with those that are seen.
+    pose = mean_pose([kept.learned(dataset, id) for id in train] if train else [of.hands for of in read])
     values = []
-    for id, (of_sample, truth) in zip(ids, read, strict=True):
-        mean = phi_ego.errors("mean_pose", pose, truth, head_of(dataset, id))
-        values.append({**of_sample, **mean})
+    for id, of in zip(ids, read, strict=True):
+        truth = phi_ego.only(of.visible, of.hands)
+        values.append({**of.values, **phi_ego.errors("mean_pose", pose, truth, head_of(dataset, id))})
     found = summarise(values, [id.sequence for id in ids], seed)
     found["phi_ego"].get("mean_pose", {})["of"] = source
     return {"samples": len(ids), **found}

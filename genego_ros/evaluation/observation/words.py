@@ -1,14 +1,40 @@
-"""T_exo: whether it names the hands that are there, and says rightly whether they touch something."""
+"""T_exo: whether it names the hands that are there, and says rightly whether they touch something.
+
+English is read by patterns, clause by clause; docs/evaluation.md says what they do not understand.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from genego_ros.evaluation.observation.case import Case, Values
 from genego_ros.types import SIDES, Side
 
-_BOTH = re.compile(r"\b(both|two) hands\b")
-_TOUCH = re.compile(r"\b(touch|hold|grasp|grip|grab|carr|lift|squeez|pinch(es|ing) (a|the|something))")
+_WHOSE = r"(?:(?:the|a|his|her|their|its)\s+)?(?:\w+'s\s+)?"
+_HANDS = re.compile(
+    rf"(?P<no>\b(?:no|without)\s+)?(?:\bboth\s+)?\b{_WHOSE}"
+    rf"(?P<side>left|right)(?P<other>(?:\s+hand)?\s+(?:and|or|nor)\s+{_WHOSE}(?:left|right))?\s+hands?\b(?!\s+side\b)"
+    rf"|\b(?:(?:both|two)\s+(?:of\s+)?{_WHOSE}(?:\w+\s+)?|(?:the|his|her|their|its|\w+'s)\s+)hands\b"
+)
+"""A bare side is a place, as in "on the left of the table" and "on the left hand side"."""
+_BREAK = re.compile(r"[.;:!?]|\b(?:while|whereas|but|although|though)\b|(?:,|\band\b)\s*(?=@)")
+_UNSEEN = re.compile(
+    r"(?:\bnot|n't|\bcannot|\bneither @both(?:\s+(?:is|are|can))?)\s+(?:be\s+)?"
+    r"(?:visible|seen|shown|present|in\s+(?:the\s+)?(?:view|picture|image|frame))\b"
+    r"|\binvisible\b|(?<!partly )(?<!partially )\bhidden\b|\bout of (?:view|frame|sight|the picture)\b"
+)
+_TOUCH = (
+    r"\b(?:touch(?:es|ing|ed)?|h[eo]ld(?:s|ing)?|contact|grasp(?:s|ing|ed)?|grip(?:s|ping|ped)?|grab(?:s|bing|bed)?"
+    r"|clutch(?:es|ing|ed)?|carr(?:y|ies|ying|ied)|lift(?:s|ing|ed)?|squeez(?:e|es|ing|ed)"
+    r"|pinch(?:es|ing)\s+(?:a|the|something))\b"
+)
+_TOUCHES = re.compile(_TOUCH)
+_DENIED = re.compile(
+    rf"(?:\b(?:not(?!\s+only)|no|never|nothing|neither|nor|without|cannot)|n't)(?:\s+(?!and\b)[\w@']+){{0,4}}?\s+{_TOUCH}"
+    rf"(?:.*?\b(?:or|nor)\s+{_TOUCH})*"
+    rf"|{_TOUCH}\s+(?:(?:with|on|onto|to)\s+)*(?:nothing|no|none|neither)\b"
+)
 
 
 def measure(case: Case) -> Values:
@@ -26,12 +52,26 @@ def measure(case: Case) -> Values:
 
 
 def named_hands(text: str) -> tuple[Side, ...]:
-    """Sides that a text in lower case names."""
-    both = _BOTH.search(text) is not None
-    return tuple(side for side in SIDES if both or re.search(rf"\b{side}\b", text))
+    """Sides of which a text in lower case says that their hand is seen: not those of which it says that it is not."""
+    seen: set[Side] = set()
+    unseen: set[Side] = set()
+    for sides, clause in _clauses(text):
+        (unseen if _UNSEEN.search(clause) else seen).update(sides)
+    return tuple(side for side in SIDES if side in seen - unseen)
 
 
 def says_contact(text: str, side: Side) -> bool:
-    """Whether a sentence, or part of one, on the hand of that side speaks of touching."""
-    parts = re.split(r"[.;]|\bwhile\b", text)
-    return any(_TOUCH.search(part) and (re.search(rf"\b{side}\b", part) or _BOTH.search(part)) for part in parts)
+    """Whether a clause of a text in lower case says of the hand of that side that it touches something."""
+    return any(side in sides and _TOUCHES.search(_DENIED.sub("", clause)) for sides, clause in _clauses(text))
+
+
+def _clauses(text: str) -> Iterator[tuple[tuple[Side, ...], str]]:
+    """Each clause, its hands marked as @left, @right or @both, and their sides."""
+    for clause in _BREAK.split(_HANDS.sub(_mark, text)):
+        yield tuple(side for side in SIDES if f"@{side}" in clause or "@both" in clause), clause
+
+
+def _mark(found: re.Match[str]) -> str:
+    if found["no"]:
+        return found[0]
+    return f"@{found['side']}" if found["side"] and not found["other"] else "@both"
