@@ -46,6 +46,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("rendered")
     done = synth(out, *OPTIONS, "--workers", "2")
     assert done.returncode == 0, done.stderr
+    assert {path.name.rstrip("0123456789") for path in out.iterdir()} == {"subject"}  # no empty .unfinished
     return out
 
 

@@ -41,6 +41,8 @@ EGO_CAMERA = "cam4"
 CAMERAS = (*EXO_CAMERAS, EGO_CAMERA)
 
 META = "meta.json"
+UNFINISHED = ".unfinished"
+"""In a data set's folder: where rendered recordings lie until they are whole."""
 RATE_HZ = 30.0
 OBJECT_POINTS = 21
 """Of `obj_pose`: the box's centre, its 8 corners and the middles of its 12 edges."""

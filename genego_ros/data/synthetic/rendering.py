@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,10 @@ from tqdm import tqdm
 
 from genego_ros.data import splits
 from genego_ros.data.h2o import recordings_in
-from genego_ros.data.h2o_format import META
+from genego_ros.data.h2o_format import META, UNFINISHED
 from genego_ros.data.synthetic.cycles import bpy_python
 from genego_ros.data.synthetic.recipe import Recipe
-from genego_ros.data.synthetic.recording import OWN, UNFINISHED, RecordingFolder, difference, render_recording
+from genego_ros.data.synthetic.recording import OWN, RecordingFolder, difference, render_recording
 from genego_ros.errors import GenEgoError
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def render(recipe: Recipe, out: Path, size: tuple[int, int], workers: int) -> No
             bpy_python()
         _make_folder(out)
         _render_all(missing, workers)
+    # Not by the recording that is finished last: another process may be making its own folder there.
+    with suppress(OSError):  # there is none, or it holds recordings that were not asked for now
+        (out / UNFINISHED).rmdir()
     if recipe.splits:
         recipe.splits.write(out / splits.FILE)
 
