@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     splits = {name: spread(ids, args.limit) for name, ids in chosen_splits(args.dataset, dataset, args.splits).items()}
     methods = {name: load_method(name, parameters) for name in _names(args.methods, "--methods")}
     ruler = Ruler()
-    # Last, when nothing else can be wrong: what is refused leaves no folder behind.
+    # Last: what is refused until here leaves no folder behind.
     store = Store(args.out, settings(args.dataset, args.inputs, parameters))
     sequences = {id.sequence for ids in splits.values() for id in ids}
     store.check_data({sequence: fingerprint(args.dataset, sequence) for sequence in sorted(sequences)})
