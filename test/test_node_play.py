@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import signal
@@ -27,7 +28,7 @@ from std_msgs.msg import String
 
 from genego_ros.data.bags import BagWriter, inspect_bag, read_bag
 from genego_ros.data.pictures import open_pictures
-from genego_ros.ros.play import Pace
+from genego_ros.ros.play import Pace, add_arguments
 from genego_ros.ros.play_sources import BagSource, PictureSource
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -178,6 +179,27 @@ def test_a_video_at_twice_its_speed_with_a_simulated_clock(tmp_path: Path) -> No
     assert ticks == sorted(set(ticks))
     assert set(stamps) <= set(ticks)
     assert max(np.diff(ticks)) <= 2 * 20_000_000 + 1  # 50 Hz of real time, at twice the speed
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--rate", "nan"], "--rate: nan is not a number from 0.001 to 1000"),
+        (["--rate", "0"], "--rate: 0 is not a number from 0.001 to 1000"),
+        (["--clock", "3e9"], "--clock: 3e9 is not a number from 0.001 to 1000"),
+        (["--clock", "inf"], "--clock: inf is not a number from"),
+        (["--seconds", "nan"], "--seconds: nan is not a finite number above 0"),
+        (["--seconds", "-1"], "--seconds: -1 is not a finite number above 0"),
+    ],
+)
+def test_numbers_that_are_no_times_are_refused(
+    options: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["bag", *options])
+    assert says in capsys.readouterr().err
 
 
 def test_pictures_in_a_loop_go_on_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

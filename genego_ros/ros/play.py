@@ -8,6 +8,7 @@ the bag's time. Pictures are stamped with the present, or with the simulated tim
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 import time
@@ -36,15 +37,17 @@ SETTLE_S = 0.5
 """Subscribers that come together are waited for together, until none has come for so long."""
 BAR_S = 3.0
 """What takes longer shows a progress bar."""
+TIMES = (1e-3, 1e3)
+"""The least and the most of --rate, and of --clock in hertz; beyond, when something is due is no time."""
 ACKNOWLEDGED_S = 2.0
 """At the end: at most so long for reliable subscribers to have got everything."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help="bag (folder, .mcap or .db3), video, photo or folder of pictures")
-    parser.add_argument("--rate", type=_positive, default=1.0, help="speed, 1 is as recorded (photos: 30 Hz)")
+    parser.add_argument("--rate", type=_in_time, default=1.0, help="speed, 1 is as recorded (photos: 30 Hz)")
     parser.add_argument("--loop", action="store_true", help="begin again at the end")
-    parser.add_argument("--clock", type=_positive, nargs="?", const=40.0, metavar="HZ", help="publish /clock (40 Hz)")
+    parser.add_argument("--clock", type=_in_time, nargs="?", const=40.0, metavar="HZ", help="publish /clock (40 Hz)")
     parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="bags: only these topics")
     parser.add_argument("--image-topic", default="/camera/image_raw", help="pictures: where to publish them")
     parser.add_argument(
@@ -67,8 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    if (value := float(text)) <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    if not 0 < (value := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
+    return value
+
+
+def _in_time(text: str) -> float:
+    least, most = TIMES
+    if not least <= (value := float(text)) <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from {least:g} to {most:g}")
     return value
 
 
