@@ -339,6 +339,15 @@ def test_a_bag_that_breaks_off_is_played_as_far_as_it_goes_and_then_fails(tmp_pa
     assert f"{published} messages can be read" in play.output
 
 
+def test_options_for_pictures_are_refused_for_a_bag(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag", {"/text": "std_msgs/msg/String"}) as writer:
+        writer.write("/text", 1, text_message("alone"))
+    with process("play", tmp_path / "bag", "--wait", 0, "--camera-info", 90, "--compressed") as play:
+        assert play.end() != 0
+    assert f"{tmp_path}/bag is a bag, whose topics are published as they were recorded; leave out " in play.output
+    assert "--compressed and --camera-info, which are for pictures" in play.output
+
+
 def test_when_nobody_listens_it_says_so_and_plays(tmp_path: Path) -> None:
     with BagWriter(tmp_path / "bag", {"/text": "std_msgs/msg/String"}) as writer:
         writer.write("/text", 1, text_message("alone"))
