@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from rclpy.serialization import deserialize_message
 
-from genego_ros.commands.show import captioned, drawn
 from genego_ros.data.bags import BagInfo, inspect_bag, read_bag
-from genego_ros.data.sheet import depth_picture
+from genego_ros.data.sheet import captioned, depth_picture, drawn
 from genego_ros.errors import GenEgoError
 from genego_ros.ros import conversions
 from genego_ros.ros.message_types import message_class
