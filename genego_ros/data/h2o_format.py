@@ -115,7 +115,7 @@ def parse_hands(text: str, source: Path | str) -> Float64Array:
 
 def format_object(number: int, points: Float64Array) -> str:
     """`obj_pose`: class and float64 (21, 3), metres in the camera's frame: the box's centre, its 8 corners and the
-    middles of its 12 edges. Nobody reads it: `obj_pose_RT` says the same."""
+    middles of its 12 edges."""
     return f"{number} {_line(points)}"
 
 
