@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -327,6 +328,19 @@ def _other_yaml(path: Path) -> None:
     (path / "metadata.yaml").write_text("name: something else")
 
 
+def _metadata(**changes: object) -> Callable[[Path], None]:
+    def applied(path: Path) -> None:
+        said = yaml.safe_load((path / "metadata.yaml").read_text())
+        said["rosbag2_bagfile_information"].update(changes)
+        (path / "metadata.yaml").write_text(yaml.safe_dump(said))
+
+    return applied
+
+
+def _topic(**metadata: object) -> Callable[[Path], None]:
+    return _metadata(topics_with_message_count=[{"message_count": 4, "topic_metadata": metadata}])
+
+
 def _other_storage(path: Path) -> None:
     text = (path / "metadata.yaml").read_text()
     (path / "metadata.yaml").write_text(text.replace("identifier: mcap", "identifier: rocksdb"))
@@ -356,6 +370,11 @@ def _remove(path: Path) -> None:
         (_lose_mcap, r"names 1 files, 1 of which are not there \(bag\.mcap\); copy them there"),
         (_spoil_yaml, r"metadata\.yaml: not YAML.*move it away"),
         (_other_yaml, r"metadata\.yaml: not the metadata of a bag.*rosbag2_bagfile_information"),
+        (_metadata(relative_file_paths=[None]), r"metadata\.yaml: not the metadata of a bag .*None where a text belongs"),
+        (_metadata(storage_identifier=[1]), r"metadata\.yaml: not the metadata of a bag .*\[1\] where a text belongs"),
+        (_topic(type="std_msgs/msg/String"), r"metadata\.yaml: not the metadata of a bag \(KeyError\('name'\)\)"),
+        (_topic(name=["/a"]), r"metadata\.yaml: not the metadata of a bag .*\['/a'\] where a text belongs"),
+        (_topic(name="/a", type_description_hash=7), r"metadata\.yaml: not the metadata of a bag .*7 where a text"),
         (_other_storage, r"metadata\.yaml: unknown storage 'rocksdb'; `ros2 bag convert`"),
         (_other_serialization, r"serialised as 'abc'; only cdr"),
         (_empty_folder, r"neither metadata\.yaml nor a \.mcap or \.db3 file"),
