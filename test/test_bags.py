@@ -277,6 +277,17 @@ def test_an_mcap_damaged_in_the_middle_gives_the_rest_of_the_bag_and_then_says_s
     assert str(path / "bag.mcap") in error
 
 
+def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
+    content = messages()
+    path = write(tmp_path / "bag", content)
+    data = bytearray((path / "bag.mcap").read_bytes())
+    data[len(data) // 2] ^= 0x40  # within a text, where nothing else would show it
+    (path / "bag.mcap").write_bytes(data)
+    found, error = read_until_error(path)
+    assert found == content[: len(found)] and len(found) >= 10
+    assert f"damaged (Chunk checksum mismatch.): {len(found)} of 40 messages could be read" in error
+
+
 def test_other_files_of_a_split_bag_survive_a_broken_one(tmp_path: Path) -> None:
     content = messages()
     folder = tmp_path / "split"
@@ -370,7 +381,10 @@ def _remove(path: Path) -> None:
         (_lose_mcap, r"names 1 files, 1 of which are not there \(bag\.mcap\); copy them there"),
         (_spoil_yaml, r"metadata\.yaml: not YAML.*move it away"),
         (_other_yaml, r"metadata\.yaml: not the metadata of a bag.*rosbag2_bagfile_information"),
-        (_metadata(relative_file_paths=[None]), r"metadata\.yaml: not the metadata of a bag .*None where a text belongs"),
+        (
+            _metadata(relative_file_paths=[None]),
+            r"metadata\.yaml: not the metadata of a bag .*None where a text belongs",
+        ),
         (_metadata(storage_identifier=[1]), r"metadata\.yaml: not the metadata of a bag .*\[1\] where a text belongs"),
         (_topic(type="std_msgs/msg/String"), r"metadata\.yaml: not the metadata of a bag \(KeyError\('name'\)\)"),
         (_topic(name=["/a"]), r"metadata\.yaml: not the metadata of a bag .*\['/a'\] where a text belongs"),
