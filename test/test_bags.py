@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,17 @@ def test_an_mcap_damaged_in_the_middle_gives_the_rest_of_the_bag_and_then_says_s
     assert str(path / "bag.mcap") in error
 
 
+def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
+    content = messages()
+    path = write(tmp_path / "bag", content)
+    data = bytearray((path / "bag.mcap").read_bytes())
+    data[len(data) // 2] ^= 0x40  # within a text, where nothing else would show it
+    (path / "bag.mcap").write_bytes(data)
+    found, error = read_until_error(path)
+    assert found == content[: len(found)] and len(found) >= 10
+    assert f"damaged (Chunk checksum mismatch.): {len(found)} of 40 messages could be read" in error
+
+
 def test_other_files_of_a_split_bag_survive_a_broken_one(tmp_path: Path) -> None:
     content = messages()
     folder = tmp_path / "split"
@@ -327,6 +339,19 @@ def _other_yaml(path: Path) -> None:
     (path / "metadata.yaml").write_text("name: something else")
 
 
+def _metadata(**changes: object) -> Callable[[Path], None]:
+    def applied(path: Path) -> None:
+        said = yaml.safe_load((path / "metadata.yaml").read_text())
+        said["rosbag2_bagfile_information"].update(changes)
+        (path / "metadata.yaml").write_text(yaml.safe_dump(said))
+
+    return applied
+
+
+def _topic(**metadata: object) -> Callable[[Path], None]:
+    return _metadata(topics_with_message_count=[{"message_count": 4, "topic_metadata": metadata}])
+
+
 def _other_storage(path: Path) -> None:
     text = (path / "metadata.yaml").read_text()
     (path / "metadata.yaml").write_text(text.replace("identifier: mcap", "identifier: rocksdb"))
@@ -356,6 +381,14 @@ def _remove(path: Path) -> None:
         (_lose_mcap, r"names 1 files, 1 of which are not there \(bag\.mcap\); copy them there"),
         (_spoil_yaml, r"metadata\.yaml: not YAML.*move it away"),
         (_other_yaml, r"metadata\.yaml: not the metadata of a bag.*rosbag2_bagfile_information"),
+        (
+            _metadata(relative_file_paths=[None]),
+            r"metadata\.yaml: not the metadata of a bag .*None where a text belongs",
+        ),
+        (_metadata(storage_identifier=[1]), r"metadata\.yaml: not the metadata of a bag .*\[1\] where a text belongs"),
+        (_topic(type="std_msgs/msg/String"), r"metadata\.yaml: not the metadata of a bag \(KeyError\('name'\)\)"),
+        (_topic(name=["/a"]), r"metadata\.yaml: not the metadata of a bag .*\['/a'\] where a text belongs"),
+        (_topic(name="/a", type_description_hash=7), r"metadata\.yaml: not the metadata of a bag .*7 where a text"),
         (_other_storage, r"metadata\.yaml: unknown storage 'rocksdb'; `ros2 bag convert`"),
         (_other_serialization, r"serialised as 'abc'; only cdr"),
         (_empty_folder, r"neither metadata\.yaml nor a \.mcap or \.db3 file"),

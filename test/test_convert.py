@@ -323,7 +323,7 @@ def test_where_no_recording_can_be_read_none_is_said_to_be_whole(
     [
         (["nowhere"], "nowhere"),
         (["h2o", "--camera", "cam7"], "unknown camera 'cam7'"),
-        (["h2o", "--camera", "cam3"], "cam3: missing"),
+        (["h2o", "--camera", "cam3"], "no recording has cam3; subject1/h1/0 has cam1, cam2"),
         (["h2o", "--camera", "cam1"], r"cam1/rgb/000001.png: missing"),
     ],
 )

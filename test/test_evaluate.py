@@ -311,6 +311,19 @@ def test_what_is_no_picture_is_no_prediction(
     assert not list((tmp_path / "out").rglob("*.png"))
 
 
+def test_a_refused_command_does_not_bar_the_folder_to_the_corrected_one(dataset: Path, tmp_path: Path, capsys) -> None:
+    copied = Path(shutil.copytree(dataset, tmp_path / "copied"))
+    for picture in copied.rglob("cam0/rgb/*.png"):
+        picture.write_bytes(b"")
+    assert run(copied, tmp_path / "out", "--methods", "copy", "depth.far:=3.0") == 1
+    assert "000000.png: the picture is damaged" in capsys.readouterr().err
+    shutil.rmtree(copied)
+    shutil.copytree(dataset, copied)
+    assert run(copied, tmp_path / "out", "--methods", "copy") == 0
+    assert run(copied, tmp_path / "out", "--methods", "copy", "depth.far:=3.0") == 1
+    assert "made with other parameters" in capsys.readouterr().err
+
+
 def test_missing_folders_are_named(dataset: Path, tmp_path: Path, capsys) -> None:
     assert run(tmp_path / "nowhere", tmp_path / "out") == 1
     assert f"{tmp_path}/nowhere: no such folder" in capsys.readouterr().err

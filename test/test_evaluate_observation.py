@@ -385,4 +385,5 @@ def test_the_command_writes_both_files_and_goes_on(tmp_path: Path, capsys: pytes
     assert run("subjects", "depth.near:=0.2") == 1
     assert f"'{out}' holds measurements made with other parameters" in capsys.readouterr().err
     assert run("subjects", "--limit", "-1") == 1 and "--limit is -1" in capsys.readouterr().err
+    assert run("") == 1 and "--split names nothing" in capsys.readouterr().err
     assert run("actors") == 1 and "no split 'actors' here" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import shutil
 from collections.abc import Callable
@@ -97,6 +98,23 @@ def test_a_camera_that_is_not_asked_for_may_be_in_parts(copy: Path) -> None:
     assert H2O(copy, cameras=("cam2",)).sample(SAMPLE).id == SAMPLE
     with pytest.raises(GenEgoError, match=r"cam1/depth: missing"):
         H2O(copy)
+
+
+def test_recordings_without_the_camera_asked_for_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Rendered recordings have a pair of cameras each."""
+    for name, cameras in ((REAL, ("cam0", "cam2", "cam4")), (RENDERED, ("cam1", "cam3", "cam4"))):
+        write_h2o(tmp_path, [name], [0], cameras)
+    with caplog.at_level(logging.WARNING):
+        assert H2O(tmp_path, cameras=("cam2",)).recordings == (REAL,)
+    assert caplog.text.count("1 recordings without cam2 are left out") == 1
+    both = H2O(tmp_path, cameras=("cam1", "cam2"))
+    assert [(id.sequence, id.camera) for id in both.ids] == [(REAL, "cam2"), (RENDERED, "cam1")]
+    shutil.rmtree(tmp_path / REAL / "cam2/cam_pose")
+    with pytest.raises(GenEgoError, match=r"cam2/cam_pose: missing; copy this folder"):
+        H2O(tmp_path, cameras=("cam2",))
+    shutil.rmtree(tmp_path / REAL)
+    with pytest.raises(GenEgoError, match=rf"{tmp_path}: no recording has cam2; {RENDERED} has cam1, cam3"):
+        H2O(tmp_path, cameras=("cam2",))
 
 
 def test_a_rendered_recording_brings_its_own_names(tmp_path: Path) -> None:

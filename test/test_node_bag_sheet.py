@@ -76,4 +76,28 @@ def test_a_bag_without_pictures_is_named(tmp_path: Path, capsys: pytest.CaptureF
     with BagWriter(tmp_path / "bag", {"/said": "std_msgs/msg/String"}) as bag:
         bag.write("/said", 1, serialize_message(String(data="x")))
     assert main(["show", str(tmp_path / "bag"), "--out", str(tmp_path / "x.png")]) == 1
-    assert "no pictures in this bag; its topics are /said" in capsys.readouterr().err
+    assert "no pictures in this bag; its topics are /said (1 messages)" in capsys.readouterr().err
+
+
+def test_a_topic_of_pictures_that_never_came_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "sheet.png"
+    topics = {"/a/image_raw": "sensor_msgs/msg/Image", "/b/image_raw": "sensor_msgs/msg/Image"}
+    with BagWriter(tmp_path / "bag", topics) as bag:
+        grey = conversions.to_image(np.full((180, 320, 3), 80, np.uint8), "rgb8", 5, "b")
+        bag.write("/b/image_raw", 7, serialize_message(grey))
+    assert main(["show", str(tmp_path / "bag"), "--out", str(out)]) == 0
+    assert cv2.imread(str(out)).shape[1] == 326
+    with BagWriter(tmp_path / "empty", topics):
+        pass
+    assert main(["show", str(tmp_path / "empty"), "--out", str(out)]) == 1
+    assert "no pictures in this bag; its topics are /a/image_raw (0 messages), /b" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("data", "said"), [(bytes(8), "too short for a header"), (bytes(16), "no sensor_msgs/msg/I")])
+def test_a_damaged_message_is_named_with_its_topic(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes, said: str
+) -> None:
+    with BagWriter(tmp_path / "bag", {"/a/image_raw": "sensor_msgs/msg/Image"}) as bag:
+        bag.write("/a/image_raw", 7, data)
+    assert main(["show", str(tmp_path / "bag"), "--out", str(tmp_path / "x.png")]) == 1
+    assert f"{tmp_path}/bag: /a/image_raw: a message of {len(data)} bytes is {said}" in capsys.readouterr().err

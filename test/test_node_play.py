@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import signal
@@ -27,7 +28,7 @@ from std_msgs.msg import String
 
 from genego_ros.data.bags import BagWriter, inspect_bag, read_bag
 from genego_ros.data.pictures import open_pictures
-from genego_ros.ros.play import Pace
+from genego_ros.ros.play import Pace, add_arguments
 from genego_ros.ros.play_sources import BagSource, PictureSource
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -180,6 +181,27 @@ def test_a_video_at_twice_its_speed_with_a_simulated_clock(tmp_path: Path) -> No
     assert max(np.diff(ticks)) <= 2 * 20_000_000 + 1  # 50 Hz of real time, at twice the speed
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--rate", "nan"], "--rate: nan is not a number from 0.001 to 1000"),
+        (["--rate", "0"], "--rate: 0 is not a number from 0.001 to 1000"),
+        (["--clock", "3e9"], "--clock: 3e9 is not a number from 0.001 to 1000"),
+        (["--clock", "inf"], "--clock: inf is not a number from"),
+        (["--seconds", "nan"], "--seconds: nan is not a finite number above 0"),
+        (["--seconds", "-1"], "--seconds: -1 is not a finite number above 0"),
+    ],
+)
+def test_numbers_that_are_no_times_are_refused(
+    options: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["bag", *options])
+    assert says in capsys.readouterr().err
+
+
 def test_pictures_in_a_loop_go_on_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second pass is due one frame after the first, and neither stamps nor the clock go back."""
     pictures = open_pictures(write_video(tmp_path / "video.avi", 5))
@@ -315,6 +337,15 @@ def test_a_bag_that_breaks_off_is_played_as_far_as_it_goes_and_then_fails(tmp_pa
     assert 10 <= published < 30
     assert f"GenEgoError: {file}: damaged or cut off" in play.output
     assert f"{published} messages can be read" in play.output
+
+
+def test_options_for_pictures_are_refused_for_a_bag(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag", {"/text": "std_msgs/msg/String"}) as writer:
+        writer.write("/text", 1, text_message("alone"))
+    with process("play", tmp_path / "bag", "--wait", 0, "--camera-info", 90, "--compressed") as play:
+        assert play.end() != 0
+    assert f"{tmp_path}/bag is a bag, whose topics are published as they were recorded; leave out " in play.output
+    assert "--compressed and --camera-info, which are for pictures" in play.output
 
 
 def test_when_nobody_listens_it_says_so_and_plays(tmp_path: Path) -> None:

@@ -100,3 +100,7 @@ def test_sequences_are_different_and_another_seed_gives_others() -> None:
 def test_too_many_sequences_are_refused() -> None:
     with pytest.raises(GenEgoError, match="render with another --seed"):
         sequences(100_000, 1, 0)
+
+
+def test_the_order_in_which_cameras_are_named_makes_no_other_recording() -> None:
+    assert sequences(2, 3, 0, ("cam4", "cam2", "cam0")) == sequences(2, 3, 0, ("cam0", "cam2", "cam4"))

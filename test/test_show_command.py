@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -149,6 +150,19 @@ def test_recordings_that_are_too_few_to_split_are_told_what_helps(
     said = capsys.readouterr().err
     assert f"{tmp_path}: split 'train' has no samples; put more or longer recordings into the folder, or make" in said
     assert not (tmp_path / "splits.json").exists()
+
+
+def test_a_set_that_is_rendered_in_part_gets_no_splits(
+    rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(rendered, tmp_path / "copy"))
+    begun = copy / ".unfinished/subject3-h1-1"
+    begun.mkdir(parents=True)
+    assert main(["splits", str(copy)]) == 1
+    assert f"{begun.parent}: recordings that are not finished" in (said := capsys.readouterr().err)
+    assert "run the same genego synth again" in said and not (copy / "splits.json").exists()
+    begun.rmdir()
+    assert main(["splits", str(copy)]) == 0
 
 
 def test_taco_s_official_lists_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

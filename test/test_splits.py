@@ -190,7 +190,11 @@ def said(**lists: object) -> str:
         (said(objects={"b/h1/0": {"cam0": "1"}}), r"b/h1/0/cam0/000001: in list 'objects' of"),
         (
             said(train={"a/h1/0": {"cam0": "0-5"}}, objects={"a/h1/0": {"cam0": "5-9"}}),
-            r"splits\.json: sample a/h1/0/cam0/000005 is in 'objects' and in 'train'",
+            r"splits\.json: sample a/h1/0/cam0/000005 is in 'objects' and its moment in 'train'",
+        ),
+        (
+            said(train={"a/h1/0": {"cam0": "0-3", "cam2": "4-9"}}, objects={"a/h1/0": {"cam0": "6"}}),
+            r"splits\.json: sample a/h1/0/cam0/000006 is in 'objects' and its moment in 'train'",
         ),
     ],
 )

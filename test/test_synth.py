@@ -21,7 +21,7 @@ from scene import ROOT
 from genego_ros.atomic import GROWING
 from genego_ros.data.h2o import H2O
 from genego_ros.data.h2o_format import EGO_CAMERA, Meta, format_meta
-from genego_ros.data.synthetic import rendering
+from genego_ros.data.synthetic import cycles, rendering
 from genego_ros.data.synthetic.objects import OBJECT_NAMES
 from genego_ros.data.synthetic.recipe import Recipe, RecordingPlan, rendered_h2o, sequences
 from genego_ros.data.synthetic.recording import RecordingFolder, render_recording
@@ -46,6 +46,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("rendered")
     done = synth(out, *OPTIONS, "--workers", "2")
     assert done.returncode == 0, done.stderr
+    assert {path.name.rstrip("0123456789") for path in out.iterdir()} == {"subject"}  # no empty .unfinished
     return out
 
 
@@ -285,6 +286,20 @@ def test_a_killed_run_goes_on_where_it_stopped(whole: Path, tmp_path: Path) -> N
     render_recording(RecordingFolder(tmp_path, plan, (64, 36)))
     assert digests(tmp_path / plan.sequence) == digests(whole)
     assert (tmp_path / plan.sequence / EGO_CAMERA / "rgb" / "000000.png").stat().st_mtime_ns == first
+
+
+def test_what_would_fail_later_is_refused_before_anything_is_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "_render_all", lambda folders, workers: pytest.fail("a worker was started"))
+    monkeypatch.setattr(cycles, "find_spec", lambda name: None)
+    monkeypatch.delenv(cycles.PYTHON_VARIABLE, raising=False)
+    with pytest.raises(GenEgoError, match=r"pip install bpy==4\.2\.0"):
+        render(rendered_h2o("v1"), tmp_path / "v1", (64, 36), 1)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GenEgoError, match=rf"'{tmp_path}/file' cannot be made a folder \(.*\); choose another one"):
+        render(small(), tmp_path / "file", (64, 36), 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:

@@ -133,6 +133,11 @@ def nan_first(T: np.ndarray) -> np.ndarray:
     return T
 
 
+def packed(root: Path) -> None:
+    with (root / EXTRINSIC).open("wb") as file:
+        np.savez(file, np.eye(4)[None])
+
+
 def calibration(**changes: object) -> Callable[[Path], None]:
     def applied(root: Path) -> None:
         said = json.loads((root / CALIBRATION).read_text())
@@ -182,6 +187,14 @@ def shortened(path: str) -> Callable[[Path], None]:
         (poses(TOOL, lambda T: T[:-1]), TOOL, "7 poses of tool '151', 8"),
         (calibration(imgSize=[500, 500]), EXO, "cannot come from 500 x 500"),
         (calibration(R=[1, 2]), CALIBRATION, "no calibration"),
+        (calibration(imgSize=[0, 0]), CALIBRATION, "no calibration .*pictures of 0 x 0 pixels"),
+        (calibration(imgSize=[float("inf"), 8]), CALIBRATION, "no calibration"),
+        (calibration(K=[-600, 0, 48, 0, 600, 27, 0, 0, 1]), CALIBRATION, "no camera has the intrinsics .*copy it"),
+        (lambda root: (root / EXTRINSIC).write_bytes(b""), EXTRINSIC, "cannot be read"),
+        (lambda root: (root / TOOL).write_bytes(b""), TOOL, "cannot be read"),
+        (poses(EXTRINSIC, lambda T: np.full(T.shape, "x")), EXTRINSIC, "cannot be read .*could not convert"),
+        (poses(TOOL, lambda T: np.full(T.shape, "x")), TOOL, "cannot be read .*could not convert"),
+        (packed, EXTRINSIC, "cannot be read"),
         (calibration(K=None), CALIBRATION, "no 3 x 3 intrinsics"),
         (lambda root: (root / CALIBRATION).write_text("{}"), EXO, "no camera of that name"),
         (hostile, HAND, "system', which is not data"),

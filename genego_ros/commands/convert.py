@@ -25,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", choices=DATASETS, help="in whose format the recordings are")
     parser.add_argument("source", type=Path, metavar="SRC", help="the data set's folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the bags, one a recording")
-    parser.add_argument("--camera", help="the third-person camera (default: the first of every recording)")
+    parser.add_argument(
+        "--camera",
+        help="the third-person camera (default: the first of every recording); h2o: recordings without it are left out",
+    )
     parser.add_argument(
         "--psnr", type=float, default=PSNR_DB, metavar="DB", help="what jpegs must reach (default %(default)g)"
     )

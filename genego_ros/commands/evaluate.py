@@ -52,10 +52,11 @@ def run(args: argparse.Namespace) -> int:
     """
     parameters = shared_parameters(args)
     dataset = open_dataset(args.dataset)
-    splits = {name: spread(ids, args.limit) for name, ids in chosen_splits(args.dataset, dataset, args.splits).items()}
+    chosen = chosen_splits(args.dataset, dataset, args.splits, "--splits")
+    splits = {name: spread(ids, args.limit) for name, ids in chosen.items()}
     methods = {name: load_method(name, parameters) for name in _names(args.methods, "--methods")}
     ruler = Ruler()
-    # Last, when nothing else can be wrong: what is refused leaves no folder behind.
+    # Last: what is refused until here leaves no folder behind.
     store = Store(args.out, settings(args.dataset, args.inputs, parameters))
     sequences = {id.sequence for ids in splits.values() for id in ids}
     store.check_data({sequence: fingerprint(args.dataset, sequence) for sequence in sorted(sequences)})
@@ -80,14 +81,14 @@ def shared_parameters(args: argparse.Namespace) -> Parameters:
     return Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
 
 
-def chosen_splits(folder: Path, dataset: Dataset, wanted: str) -> dict[str, SampleIds]:
-    """The samples of each split that `wanted` names.
+def chosen_splits(folder: Path, dataset: Dataset, wanted: str, option: str) -> dict[str, SampleIds]:
+    """The samples of each split that `wanted`, the value of `option`, names.
 
     Raises:
         GenEgoError: there is no such split, it has no samples, or the folder has no list of splits.
     """
     whole = SampleIds.of(dataset.ids)
-    choices = _names(wanted, "--splits")
+    choices = _names(wanted, option)
     splits = Splits("", {}, whole) if choices == [ALL] else Splits.read(folder / FILE, whole)
     return {name: splits.ids(name) for choice in choices for name in splits.names(choice)}
 

@@ -34,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
     """
     parameters = shared_parameters(args)
     dataset = open_dataset(args.dataset)
-    splits = {name: spread(ids, args.limit) for name, ids in chosen_splits(args.dataset, dataset, args.split).items()}
+    chosen = chosen_splits(args.dataset, dataset, args.split, "--split")
+    splits = {name: spread(ids, args.limit) for name, ids in chosen.items()}
     train = _train_lists(args.dataset, dataset, list(splits))
     ids = sorted(set().union(*splits.values()))
     with Watcher(dataset, parameters) as watcher:

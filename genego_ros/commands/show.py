@@ -6,16 +6,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from genego_ros.data.bag_storage import is_bag
 from genego_ros.data.datasets import open_named
 from genego_ros.data.sample import Sample, View
-from genego_ros.data.sheet import contact_sheet, depth_picture, save_picture
+from genego_ros.data.sheet import captioned, contact_sheet, depth_picture, drawn, save_picture
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry.camera import project, unproject
-from genego_ros.geometry.skeleton import draw_hands
 from genego_ros.geometry.splatting import splat
 from genego_ros.types import KEYPOINTS, SIDES, ByteArray, FloatArray, Hand
 
@@ -90,13 +88,6 @@ def with_hands(view: View) -> ByteArray:
     return drawn(view.frame.rgb, hands)
 
 
-def drawn(rgb: ByteArray, hands: Sequence[Hand]) -> ByteArray:
-    """A copy of the picture with hands drawn in."""
-    picture = rgb.copy()
-    draw_hands(picture, hands)
-    return picture
-
-
 def reprojection(sample: Sample) -> ByteArray:
     """What the ego camera would see of the exo cloud by the recording's own X; black where nothing landed."""
     exo, ego = sample.exo[0].frame, sample.ego.frame
@@ -104,20 +95,6 @@ def reprojection(sample: Sample) -> ByteArray:
         return np.zeros_like(ego.rgb)
     cloud = unproject(exo.depth, exo.rgb, exo.camera, _NEAR, _FAR)
     return splat(cloud, sample.T_ego_exo, ego.camera).rgb
-
-
-def captioned(picture: ByteArray, text: str) -> ByteArray:
-    """A copy of uint8 (H, W, 3) with a line of text at its lower edge, readable on a sheet."""
-    marked = picture.copy()
-    height, width = picture.shape[:2]
-    scale = width / 320
-    (length, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.36 * scale, 1)
-    size = 0.36 * scale * min(1.0, 0.97 * width / max(length, 1))
-    place = (round(4 * scale), height - round(6 * scale))
-    for color, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        thickness = max(1, round(thick * scale))
-        cv2.putText(marked, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, color, thickness, cv2.LINE_AA)
-    return marked
 
 
 def _depth(depth: FloatArray | None, rgb: ByteArray) -> ByteArray:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genego_ros.data.datasets import open_dataset
 from genego_ros.data.h2o import H2O
-from genego_ros.data.h2o_format import META
+from genego_ros.data.h2o_format import META, UNFINISHED
 from genego_ros.data.sample_ids import SampleIds
 from genego_ros.data.splits import FILE, Splits, h2o_splits, read_official, rendered_splits, taco_splits
 from genego_ros.errors import GenEgoError
@@ -27,7 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes DIR/splits.json where it is missing, checks it where it is there, and prints what its lists hold.
 
     Raises:
-        GenEgoError: no such data set, rules of another one, or a file that does not fit the folder.
+        GenEgoError: no such data set, one that is rendered in part, rules of another one, or a file that does not fit
+            the folder.
     """
     dataset = open_dataset(arguments.folder)
     path = arguments.folder / FILE
@@ -62,6 +63,12 @@ def _rules_for(dataset: object) -> str:
 
 
 def _made(folder: Path, ids: SampleIds, rules: str) -> Splits:
+    unfinished = folder / UNFINISHED
+    if unfinished.is_dir() and any(unfinished.iterdir()):
+        raise GenEgoError(
+            f"{unfinished}: recordings that are not finished, which the splits would lack; run the same genego synth "
+            "again, which also writes the splits of a recipe, or delete that folder"
+        )
     parts = {len(run.sequence.split("/")) for run in ids.runs}
     if parts != {2 if rules == "taco" else 3}:
         raise GenEgoError(f"{folder}: the rules '{rules}' are for another data set; leave --rules out")

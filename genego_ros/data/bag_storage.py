@@ -136,9 +136,14 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     cure = "put it right, or move it away: the storage files can be read without it"
     try:
         metadata = yaml.safe_load(path.read_text(encoding="utf8"))["rosbag2_bagfile_information"]
-        storage, _ = metadata["storage_identifier"], list(metadata["relative_file_paths"])
-        for topic in metadata["topics_with_message_count"]:
-            parse_qos(topic["topic_metadata"].get("offered_qos_profiles") or [])
+        storage, files = metadata["storage_identifier"], list(metadata["relative_file_paths"])
+        topics = [topic["topic_metadata"] for topic in metadata["topics_with_message_count"]]
+        names = [*files, *(topic["name"] for topic in topics)]
+        hashes = [topic.get("type_description_hash") or "" for topic in topics]
+        if strange := [name for name in (storage, *names, *hashes) if not isinstance(name, str)]:
+            raise TypeError(f"{strange[0]!r} where a text belongs")
+        for topic in topics:
+            parse_qos(topic.get("offered_qos_profiles") or [])
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise GenEgoError(f"{path}: not YAML ({' '.join(str(error).split())}); {cure}") from error
     except (KeyError, TypeError, AttributeError, ReaderError) as error:

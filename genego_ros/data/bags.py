@@ -3,8 +3,9 @@
 Every storage file is read by itself. metadata.yaml says which files belong to a bag and what was promised
 of them, and may be missing; what counts is what the files hold, and a difference is said.
 
-A bag that breaks off or is damaged in the middle gives all that can be read of it, and then an error that
-says how much that was. Nothing is left out in silence.
+A bag that breaks off or is damaged in the middle gives what comes before the damage, by whole chunks (about 1 MB in
+bags of ours), and then an error that says how much that was. Nothing is left out in silence. A changed message is
+noticed where a file has checksums: in an .mcap file of ours, and in those of recorders that write them.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from __future__ import annotations
 import heapq
 import logging
 import shutil
+import struct
 import tempfile
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.metadata import parse_qos
+from rosbags.rosbag2.storage_mcap import McapWriter
 
 from genego_ros.data.bag_storage import (
     METADATA,
@@ -128,17 +132,35 @@ def _with_promised_qos(topics: tuple[BagTopic, ...], metadata: Mapping[str, Any]
 
 PARTIAL = ".partial-"
 """In the name of the folder in which an unfinished bag lies, after the bag's own name."""
+_CHECKSUM_PLACE = 9 + 3 * 8
+"""In a chunk of an mcap: after opcode and length, two times and a size; CRC-32 of what it holds, 0 for none."""
 
 
 class BagWriteError(GenEgoError):
     """The disk is full or gone: what is written next will fail as well."""
 
 
+class _CheckedMcapWriter(McapWriter):
+    """Gives its chunks the checksums that readers look for; rosbags leaves them out."""
+
+    def close_chunk(self) -> None:
+        start, checksum = self.bio.tell(), zlib.crc32(self.chunk.bio.getbuffer())
+        super().close_chunk()
+        end = self.bio.tell()
+        self.bio.seek(start + _CHECKSUM_PLACE)
+        self.bio.write(struct.pack("<I", checksum))
+        self.bio.seek(end)
+
+
+class _CheckedWriter(Writer):
+    STORAGE_PLUGINS = MappingProxyType({StoragePlugin.MCAP: _CheckedMcapWriter})
+
+
 class BagWriter:
     """Writes a bag (mcap, rosbag2 metadata version 9) that appears under its name only when it is whole.
 
     Until the `with` block ends cleanly the recording lies in a folder `<name>.partial-*` beside. When the block
-    fails it stays there, and its .mcap can be read as far as it goes; unless it can be made anew.
+    fails it stays there, and its .mcap can be read as far as its chunks go; unless it can be made anew.
 
     Raises:
         GenEgoError: the path exists, cannot be written, or a message type is not known.
@@ -178,7 +200,7 @@ class BagWriter:
         except OSError as error:
             raise BagWriteError(f"{self.path} cannot be written ({error}); choose another folder") from error
         try:
-            self._writer = Writer(self._partial / self.path.name, version=9, storage_plugin=StoragePlugin.MCAP)
+            self._writer = _CheckedWriter(self._partial / self.path.name, version=9, storage_plugin=StoragePlugin.MCAP)
             for key, value in self._custom_data.items():
                 self._writer.set_custom_data(key, value)
             self._writer.open()

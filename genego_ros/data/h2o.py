@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _REQUIRED = ("rgb", "depth", "cam_pose", "hand_pose")
 """Folders that every camera must have, but for depth that is not read. Labels of verbs, actions and objects, and
 descriptions, are left out of some releases as whole folders; a sample then says that it has none."""
 _OBJECT_POSE = ("obj_pose_RT", "obj_pose_rt")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,16 @@ class H2O(ListedDataset):
 
         Args:
             root: the folder that holds the subjects.
-            cameras: third-person cameras to take; by default every recording gives all that it has.
+            cameras: third-person cameras to take; by default every recording gives all that it has. A recording with
+                none of them is left out, which is logged.
             stride: takes every stride-th frame of a recording.
             recordings: names of those to take ("subject1/h1/0"); by default all.
             ego_depth: read the depth of cam4 too, which few need and takes a tenth of the time; without it the folder
                 may be missing.
 
         Raises:
-            GenEgoError: no such folder, no recording in it, an unknown camera, a folder of a camera is missing, or a
-                frame is missing in one camera; names the path.
+            GenEgoError: no such folder, no recording in it, an unknown camera or one that no recording has, a folder of
+                a camera is missing, or a frame is missing in one camera; names the path.
         """
         self.root = Path(root)
         self._ego_depth = ego_depth
@@ -85,10 +88,20 @@ class H2O(ListedDataset):
             raise GenEgoError(f"{self.root}: no such folder; give the folder that holds subject1, subject2, ...")
         self._recordings: dict[str, _Recording] = {}
         self._cameras: dict[tuple[str, str], Camera] = {}
-        runs = []
+        runs, without = [], []
         for name in recordings_in(self.root) if recordings is None else recordings:
-            self._recordings[name], exo = _list_recording(self.root / name, cameras, ego_depth)
+            there = _exo_cameras(self.root / name)
+            exo = tuple(camera for camera in there if cameras is None or camera in cameras)
+            if not exo:
+                without.append(f"{name} has {', '.join(there)}")
+                continue
+            self._recordings[name] = _list_recording(self.root / name, exo, ego_depth)
             runs += [Run(name, camera, self._recordings[name].frames) for camera in exo]
+        asked = " or ".join(cameras or ())
+        if without and not runs:
+            raise GenEgoError(f"{self.root}: no recording has {asked}; {without[0]}")
+        if without:
+            _log.warning("%s: %d recordings without %s are left out", self.root, len(without), asked)
         super().__init__(
             runs, stride, f"{self.root}: no recording here; SUBJECT/SCENE/NUMBER/{EGO_CAMERA}/rgb was looked for"
         )
@@ -249,18 +262,22 @@ def _folders(path: Path) -> list[str]:
     return sorted(name for name in names if not name.startswith(".") and ".partial" not in name)
 
 
-def _list_recording(path: Path, cameras: Sequence[str] | None, ego_depth: bool) -> tuple[_Recording, tuple[str, ...]]:
-    """What there is of a recording, and the third-person cameras to take."""
+def _exo_cameras(path: Path) -> tuple[str, ...]:
+    """The third-person cameras of a recording."""
     if not path.is_dir():
         raise GenEgoError(f"{path}: no such recording; check the path")
-    there = set(_folders(path))
-    exo = tuple(sorted(there.intersection(EXO_CAMERAS))) if cameras is None else tuple(dict.fromkeys(cameras))
-    if not exo:
+    there = tuple(camera for camera in EXO_CAMERAS if (path / camera).is_dir())
+    if not there:
         raise GenEgoError(f"{path}: no third-person camera ({', '.join(EXO_CAMERAS)}); download the other views too")
+    return there
+
+
+def _list_recording(path: Path, exo: Sequence[str], ego_depth: bool) -> _Recording:
+    """What there is of a recording of which the third-person cameras `exo` are taken."""
+    if not (path / EGO_CAMERA).is_dir():
+        raise GenEgoError(f"{path / EGO_CAMERA}: missing; copy this camera, or leave the recording out")
     folders = {}
-    for camera in dict.fromkeys((EGO_CAMERA, *exo, *sorted(there.intersection(EXO_CAMERAS)))):
-        if camera not in there:
-            raise GenEgoError(f"{path / camera}: missing; copy this camera, or leave the recording out")
+    for camera in (EGO_CAMERA, *_exo_cameras(path)):
         folders[camera] = frozenset(_folders(path / camera))
         if camera not in (EGO_CAMERA, *exo):
             continue  # one that was not asked for may be in parts
@@ -272,7 +289,7 @@ def _list_recording(path: Path, cameras: Sequence[str] | None, ego_depth: bool) 
         raise GenEgoError(f"{path / EGO_CAMERA / 'rgb'}: no picture in this folder; leave the recording out")
     for camera in exo:
         _same_frames(path, camera, frames)
-    return _Recording(frames, folders, read_meta(path / META)), exo
+    return _Recording(frames, folders, read_meta(path / META))
 
 
 def _frames(folder: Path) -> NDArray[np.int32]:

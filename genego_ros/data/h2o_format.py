@@ -41,6 +41,8 @@ EGO_CAMERA = "cam4"
 CAMERAS = (*EXO_CAMERAS, EGO_CAMERA)
 
 META = "meta.json"
+UNFINISHED = ".unfinished"
+"""In a data set's folder: where rendered recordings lie until they are whole."""
 RATE_HZ = 30.0
 OBJECT_POINTS = 21
 """Of `obj_pose`: the box's centre, its 8 corners and the middles of its 12 edges."""
@@ -113,7 +115,7 @@ def parse_hands(text: str, source: Path | str) -> Float64Array:
 
 def format_object(number: int, points: Float64Array) -> str:
     """`obj_pose`: class and float64 (21, 3), metres in the camera's frame: the box's centre, its 8 corners and the
-    middles of its 12 edges. Nobody reads it: `obj_pose_RT` says the same."""
+    middles of its 12 edges."""
     return f"{number} {_line(points)}"
 
 

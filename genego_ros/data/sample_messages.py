@@ -40,7 +40,6 @@ _JPEG = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 # Of zlib's strategies the one that makes depth both smallest and fastest; lossless as all of them.
 _PNG = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 _ENDLESS = QosTime(9223372036, 854775807)
-"""How far R^T R of a pose may be from the identity."""
 
 Messages = list[tuple[str, bytes]]
 """Topics and CDR bytes of one moment, in the order in which they are sent."""

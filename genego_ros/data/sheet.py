@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from genego_ros.errors import GenEgoError
-from genego_ros.types import BoolArray, ByteArray, FloatArray
+from genego_ros.geometry.skeleton import draw_hands
+from genego_ros.types import BoolArray, ByteArray, FloatArray, Hand
 
 _TILE_WIDTH = 320
 _GAP = 6
@@ -48,6 +49,27 @@ def depth_picture(depth: FloatArray, near: float | None = None, far: float | Non
 def mask_picture(mask: BoolArray) -> ByteArray:
     """uint8 (H, W, 3): white where True."""
     return np.repeat((mask * np.uint8(255))[..., None], 3, axis=2)
+
+
+def drawn(rgb: ByteArray, hands: Sequence[Hand]) -> ByteArray:
+    """A copy of the picture with hands drawn in."""
+    picture = rgb.copy()
+    draw_hands(picture, hands)
+    return picture
+
+
+def captioned(picture: ByteArray, text: str) -> ByteArray:
+    """A copy of uint8 (H, W, 3) with a line of text at its lower edge, readable on a sheet."""
+    marked = picture.copy()
+    height, width = picture.shape[:2]
+    scale = width / 320
+    (length, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.36 * scale, 1)
+    size = 0.36 * scale * min(1.0, 0.97 * width / max(length, 1))
+    place = (round(4 * scale), height - round(6 * scale))
+    for color, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        thickness = max(1, round(thick * scale))
+        cv2.putText(marked, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, color, thickness, cv2.LINE_AA)
+    return marked
 
 
 def nobody_seen(picture: ByteArray) -> ByteArray:

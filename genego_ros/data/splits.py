@@ -101,7 +101,7 @@ class Splits:
 
         Raises:
             GenEgoError: no such file, another format, a list without samples, a sample that is not in the folder, or
-                one that is both learned from and tested; names the path.
+                one whose moment is learned from too, by whatever camera; names the path.
         """
         path = Path(path)
         try:
@@ -141,11 +141,17 @@ class Splits:
         train = self.train_name(name)
         if train not in self.lists:
             return
+        # Every camera has the same first-person view: a moment seen by another one would be known as well.
+        learned: dict[str, Frames] = {}
+        for run in self.lists[train].runs:
+            learned[run.sequence] = np.union1d(learned.get(run.sequence, run.frames[:0]), run.frames)
         for run in self.lists[name].runs:
-            both = np.intersect1d(run.frames, self.lists[train].frames(run.sequence, run.camera))
+            both = np.intersect1d(run.frames, learned.get(run.sequence, run.frames[:0]))
             if both.size:
                 sample = f"{run.sequence}/{run.camera}/{both[0]:06d}"
-                raise GenEgoError(f"sample {sample} is in '{name}' and in '{train}', which would be learned by heart")
+                raise GenEgoError(
+                    f"sample {sample} is in '{name}' and its moment in '{train}', which would be learned by heart"
+                )
 
 
 def h2o_splits(ids: SampleIds) -> Splits:

@@ -274,7 +274,7 @@ class TACO(ListedDataset):
     def _read_poses(self, sequence: str) -> _Poses:
         count, folder = self._frames[sequence], self._ego_folder(sequence)
         path = folder / "egocentric_frame_extrinsic.npy"
-        to_camera = np.asarray(_array(path, (4, 4)), np.float64)
+        to_camera = _array(path, (4, 4))
         for T in to_camera:
             check_pose(T, path)
         intrinsics = folder / "egocentric_intrinsic.txt"
@@ -300,7 +300,7 @@ class TACO(ListedDataset):
     def _tool(self, sequence: str, count: int) -> tuple[int, Float64Array | None]:
         """Number and poses of the tool, whose file is tool_NUMBER.npy."""
         for path in sorted((self.root / "Object_Poses" / sequence).glob("tool_*.npy")):
-            T_world_tool = np.asarray(_array(path, (4, 4)), np.float64)
+            T_world_tool = _array(path, (4, 4))
             number = path.stem.removeprefix("tool_")
             if len(T_world_tool) != count or not number.isdecimal():
                 raise GenEgoError(
@@ -355,6 +355,8 @@ def _calibration(path: Path) -> dict[str, tuple[tuple[int, int], Float64Array, F
         found = {}
         for name, said in cameras.items():
             width, height = (int(pixels) for pixels in said["imgSize"])
+            if width <= 0 or height <= 0:
+                raise ValueError(f"pictures of {width} x {height} pixels")
             rotation, translation = (
                 np.array(said["R"], np.float64).reshape(3, 3),
                 np.array(said["T"], np.float64).ravel(),
@@ -364,7 +366,7 @@ def _calibration(path: Path) -> dict[str, tuple[tuple[int, int], Float64Array, F
             K = _intrinsics(np.array(said["K"], np.float64).ravel().tolist(), path)
             found[name] = ((width, height), K, rigid.invert(T_camera_world))
         return found
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         raise GenEgoError(f"{path}: no calibration ({type(error).__name__}: {error}); copy it again") from error
 
 
@@ -374,8 +376,8 @@ def _intrinsics(words: Sequence[Any], path: Path) -> Float64Array:
         K = np.array([float(word) for word in words]).reshape(3, 3)
     except ValueError as error:
         raise GenEgoError(f"{path}: no 3 x 3 intrinsics ({error}); copy it again") from error
-    if not np.isfinite(K).all():
-        raise GenEgoError(f"{path}: intrinsics with NaN; copy it again")
+    if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0):
+        raise GenEgoError(f"{path}: no camera has the intrinsics {K.tolist()}; copy it again")
     return K
 
 
@@ -390,9 +392,10 @@ def _resized(size: tuple[int, int], K: Float64Array, rgb: Array, path: Path) -> 
     return camera if (width, height) == (columns, rows) else camera.resized(columns, rows)
 
 
-def _array(path: Path, shape: tuple[int, ...]) -> Array:
+def _array(path: Path, shape: tuple[int, ...]) -> Float64Array:
+    """float64 (N, *shape) of an .npy file."""
     try:
-        array = np.load(path, mmap_mode="r")
+        array = np.asarray(np.lib.format.open_memmap(path, mode="r"), np.float64)
     except (OSError, ValueError) as error:
         raise GenEgoError(f"{path}: cannot be read ({error}); copy it again") from error
     if array.shape[1:] != shape or not len(array):

@@ -29,7 +29,7 @@ TRUTH = "truth"
 
 
 class Resumable:
-    """A folder whose contents were all made in the same way, of the same files.
+    """A folder whose contents were all made in the same way, of the same files; one without any may be of any kind.
 
     Args:
         folder: made where it is missing.
@@ -46,11 +46,12 @@ class Resumable:
         self.folder = folder
         path = folder / "settings.json"
         settings = json.loads(json.dumps(settings))
-        try:
-            found = json.loads(path.read_text())
-        except FileNotFoundError:
+        self._begun = any(file.is_file() for file in folder.glob("*/**/*"))
+        if not self._begun:  # at most a command that was refused has left settings here
             save(path, json.dumps(settings, indent=1).encode() + b"\n")
             return
+        try:
+            found = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise GenEgoError(f"'{path}' cannot be read ({error}); choose another --out") from error
         differing = [key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key]]
@@ -68,7 +69,7 @@ class Resumable:
         """
         path = self.folder / "recordings.json"
         try:
-            noted = json.loads(path.read_text()) if path.exists() else {}
+            noted = json.loads(path.read_text()) if self._begun and path.exists() else {}
         except (OSError, ValueError) as error:
             raise GenEgoError(f"'{path}' cannot be read ({error}); choose another --out") from error
         for sequence, files in fingerprints.items():

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from rclpy.serialization import deserialize_message
 
-from genego_ros.commands.show import captioned, drawn
+from genego_ros.data.bag_storage import BagMessage
 from genego_ros.data.bags import BagInfo, inspect_bag, read_bag
-from genego_ros.data.sheet import depth_picture
+from genego_ros.data.sheet import captioned, depth_picture, drawn
 from genego_ros.errors import GenEgoError
 from genego_ros.ros import conversions
 from genego_ros.ros.message_types import message_class
@@ -30,10 +30,10 @@ def bag_rows(path: Path, rows: int) -> tuple[Sequence[str], list[list[ByteArray]
         GenEgoError: no such bag, no picture in it, or a message that cannot be read.
     """
     bag = inspect_bag(path)
-    images = [topic.name for topic in bag.topics if topic.type in (_IMAGE, _COMPRESSED)]
+    images = [topic.name for topic in bag.topics if topic.type in (_IMAGE, _COMPRESSED) and topic.count]
     images = sorted(images, key=lambda name: (name.startswith("/truth"), "depth" in name, name))[:_COLUMNS]
     if not images:
-        there = ", ".join(sorted(topic.name for topic in bag.topics))
+        there = ", ".join(sorted(f"{topic.name} ({topic.count} messages)" for topic in bag.topics))
         raise GenEgoError(f"{path}: no pictures in this bag; its topics are {there or 'none'}")
     moments = _moments(bag, images, rows)
     blank = np.zeros_like(next(iter(moments.values()))[images[0]])
@@ -45,16 +45,16 @@ def bag_rows(path: Path, rows: int) -> tuple[Sequence[str], list[list[ByteArray]
 
 def _moments(bag: BagInfo, images: list[str], rows: int) -> dict[int, dict[str, ByteArray]]:
     """Stamp -> topic -> picture, at `rows` stamps of the first topic."""
-    stamps = sorted({_stamp(message.data) for message in read_bag(bag, images[:1])})
+    stamps = sorted({_stamp(bag, message) for message in read_bag(bag, images[:1])})
     chosen = {stamps[round(index)] for index in np.linspace(0, len(stamps) - 1, min(rows, len(stamps)))}
     hand_topics = [topic.name for topic in bag.topics if topic.type == _HANDS]
     found: dict[int, dict[str, tuple[str, ByteArray]]] = {stamp: {} for stamp in sorted(chosen)}
     hands: dict[tuple[int, str], list[Hand]] = {}
     for message in read_bag(bag, [*images, *hand_topics]):
-        stamp = _stamp(message.data)
+        stamp = _stamp(bag, message)
         if stamp not in chosen:
             continue
-        said = deserialize_message(message.data, message_class(message.type))
+        said = _deserialized(bag, message)
         if message.type == _HANDS:
             hands.setdefault((stamp, said.header.frame_id), []).extend(map(conversions.from_hand, said.hands))
             continue
@@ -84,7 +84,24 @@ def _color(kind: str, message: Any) -> ByteArray:
     return conversions.from_image(message) if kind == _IMAGE else conversions.from_compressed(message)
 
 
-def _stamp(data: bytes) -> int:
+def _stamp(bag: BagInfo, message: BagMessage) -> int:
     """Nanoseconds, of a message that begins with a header; its CDR has 4 bytes of encapsulation before it."""
-    seconds, nanoseconds = np.frombuffer(data, "<i4", 2, 4).tolist()
+    if len(message.data) < 12:
+        raise _damaged(bag, message, "too short for a header")
+    seconds, nanoseconds = np.frombuffer(message.data, "<i4", 2, 4).tolist()
     return int(seconds) * 1_000_000_000 + int(nanoseconds)
+
+
+def _deserialized(bag: BagInfo, message: BagMessage) -> Any:
+    kind = message_class(message.type)
+    try:
+        return deserialize_message(message.data, kind)
+    except RuntimeError as error:  # what rclpy's own errors are
+        raise _damaged(bag, message, f"no {message.type}") from error
+
+
+def _damaged(bag: BagInfo, message: BagMessage, what: str) -> GenEgoError:
+    return GenEgoError(
+        f"{bag.path}: {message.topic}: a message of {len(message.data)} bytes is {what}; copy the bag again, or record "
+        "it anew"
+    )

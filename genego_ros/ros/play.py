@@ -8,6 +8,7 @@ the bag's time. Pictures are stamped with the present, or with the simulated tim
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 import time
@@ -34,19 +35,25 @@ LATE_NS = 20_000_000
 """What is published this much after it was due counts as late."""
 SETTLE_S = 0.5
 """Subscribers that come together are waited for together, until none has come for so long."""
+IMAGE_TOPIC = "/camera/image_raw"
+"""Of pictures, unless told otherwise."""
 BAR_S = 3.0
 """What takes longer shows a progress bar."""
+TIMES = (1e-3, 1e3)
+"""The least and the most of --rate, and of --clock in hertz; beyond, when something is due is no time."""
 ACKNOWLEDGED_S = 2.0
 """At the end: at most so long for reliable subscribers to have got everything."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help="bag (folder, .mcap or .db3), video, photo or folder of pictures")
-    parser.add_argument("--rate", type=_positive, default=1.0, help="speed, 1 is as recorded (photos: 30 Hz)")
+    parser.add_argument("--rate", type=_in_time, default=1.0, help="speed, 1 is as recorded (photos: 30 Hz)")
     parser.add_argument("--loop", action="store_true", help="begin again at the end")
-    parser.add_argument("--clock", type=_positive, nargs="?", const=40.0, metavar="HZ", help="publish /clock (40 Hz)")
+    parser.add_argument("--clock", type=_in_time, nargs="?", const=40.0, metavar="HZ", help="publish /clock (40 Hz)")
     parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="bags: only these topics")
-    parser.add_argument("--image-topic", default="/camera/image_raw", help="pictures: where to publish them")
+    parser.add_argument(
+        "--image-topic", metavar="TOPIC", help=f"pictures: where to publish them (default {IMAGE_TOPIC})"
+    )
     parser.add_argument(
         "--compressed", action="store_true", help="pictures: publish jpeg, on the image topic with /compressed after it"
     )
@@ -67,8 +74,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    if (value := float(text)) <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    if not 0 < (value := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
+    return value
+
+
+def _in_time(text: str) -> float:
+    least, most = TIMES
+    if not least <= (value := float(text)) <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from {least:g} to {most:g}")
     return value
 
 
@@ -111,12 +125,18 @@ def _node() -> Iterator[Node]:
 
 def _source(node: Node, args: argparse.Namespace) -> Source:
     if is_bag(args.source):
+        options = ("--image-topic", "--compressed", "--camera-info")
+        if given := [option for option in options if getattr(args, option[2:].replace("-", "_"))]:
+            raise GenEgoError(
+                f"{args.source} is a bag, whose topics are published as they were recorded; leave out "
+                f"{' and '.join(given)}, which are for pictures"
+            )
         return BagSource(node, inspect_bag(args.source), args.topics)
     if args.topics:
         raise GenEgoError(f"{args.source} is not a bag, so it has no topics to choose; use --image-topic")
     pictures = open_pictures(args.source)
     camera = camera_info_from(args.camera_info, pictures.width, pictures.height) if args.camera_info else None
-    return PictureSource(node, pictures, args.image_topic, camera, args.compressed)
+    return PictureSource(node, pictures, args.image_topic or IMAGE_TOPIC, camera, args.compressed)
 
 
 class _Ticker:

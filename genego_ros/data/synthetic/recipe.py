@@ -128,8 +128,9 @@ def sequences(
         )
     rng = np.random.default_rng([seed, 0])
     scenes = TRAIN_SCENES[:2] + TRAIN_SCENES[12:14] + TEST_SCENES[:2]
+    ordered = tuple(sorted(cameras))  # named in another order they see the same
     plans = [
-        RecordingPlan(*triple, seed, tuple(range(frames)), frames, rate_hz, HEADS[index % 3], tuple(cameras), renderer)
+        RecordingPlan(*triple, seed, tuple(range(frames)), frames, rate_hz, HEADS[index % 3], ordered, renderer)
         for index, triple in enumerate(_triples(rng, count, range(1, 5), scenes, CLASSES))
     ]
     return Recipe(f"seed {seed}", tuple(plans))

@@ -16,7 +16,7 @@ import numpy as np
 from genego_ros.atomic import GROWING, write_whole
 from genego_ros.data import h2o_format
 from genego_ros.data.encoding import millimetres, png
-from genego_ros.data.h2o_format import EGO_CAMERA, META, read_meta
+from genego_ros.data.h2o_format import EGO_CAMERA, META, UNFINISHED, read_meta
 from genego_ros.data.synthetic.objects import OBJECT_NAMES
 from genego_ros.data.synthetic.raster import RasterRenderer
 from genego_ros.data.synthetic.recipe import RecordingPlan
@@ -27,7 +27,6 @@ from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
 from genego_ros.types import Float64Array
 
-UNFINISHED = ".unfinished"
 OWN = ("subject", "scene", "object_class", "head")
 """Settings in which the recordings of one `--seed` differ."""
 KINDS = ("rgb", "depth", "cam_pose", "hand_pose", "obj_pose", "obj_pose_RT", "verb_label")

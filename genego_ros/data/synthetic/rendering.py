@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,10 @@ from tqdm import tqdm
 
 from genego_ros.data import splits
 from genego_ros.data.h2o import recordings_in
-from genego_ros.data.h2o_format import META
+from genego_ros.data.h2o_format import META, UNFINISHED
+from genego_ros.data.synthetic.cycles import bpy_python
 from genego_ros.data.synthetic.recipe import Recipe
-from genego_ros.data.synthetic.recording import OWN, UNFINISHED, RecordingFolder, difference, render_recording
+from genego_ros.data.synthetic.recording import OWN, RecordingFolder, difference, render_recording
 from genego_ros.errors import GenEgoError
 
 if TYPE_CHECKING:
@@ -38,8 +40,8 @@ def render(recipe: Recipe, out: Path, size: tuple[int, int], workers: int) -> No
     A recording appears under its name when all of it is there. One that was broken off goes on where it stopped.
 
     Raises:
-        GenEgoError: `out` holds recordings made with other settings; see `RecordingFolder` and `render_recording`; a
-            worker that died; the keyboard interrupted.
+        GenEgoError: `out` is no folder, or holds recordings made with other settings; see `RecordingFolder` and
+            `render_recording`; a worker that died; the keyboard interrupted.
     """
     folders = [RecordingFolder(out, plan, size) for plan in recipe.recordings]
     _check_company(recipe, out, folders)
@@ -48,9 +50,23 @@ def render(recipe: Recipe, out: Path, size: tuple[int, int], workers: int) -> No
         (folder for folder in folders if not folder.is_complete()), key=lambda folder: folder.plan.renderer == "cycles"
     )
     if missing:
+        # Now, not when a worker comes to it: that may be hours later.
+        if any(folder.plan.renderer == "cycles" for folder in missing):
+            bpy_python()
+        _make_folder(out)
         _render_all(missing, workers)
+    # Not by the recording that is finished last: another process may be making its own folder there.
+    with suppress(OSError):  # there is none, or it holds recordings that were not asked for now
+        (out / UNFINISHED).rmdir()
     if recipe.splits:
         recipe.splits.write(out / splits.FILE)
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        (out / UNFINISHED).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GenEgoError(f"'{out}' cannot be made a folder ({error.strerror}); choose another one") from error
 
 
 def _check_company(recipe: Recipe, out: Path, folders: list[RecordingFolder]) -> None:
