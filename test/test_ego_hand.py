@@ -30,6 +30,8 @@ from genego_ros.observation.ego_hand_network import (
     Form,
     Prediction,
     hint_numbers,
+    patch_places,
+    seen_by_eyes,
     view_numbers,
 )
 from genego_ros.parameters import Parameters
@@ -39,9 +41,11 @@ from genego_ros.training.ego_hand import (
     Look,
     in_picture,
     kept_look,
+    mean_hints,
     mean_pose,
     measures,
     mirrored,
+    places,
     prepare,
     sees_head,
     turned,
@@ -78,7 +82,7 @@ def weights_file(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     network = EgoHandNetwork(SMALL)
     nn.init.normal_(network.regressor[-1].weight, std=0.02)
-    network.mean_pose.copy_(torch.from_numpy(mean_pose(some_pairs().ego)))
+    network.begin(mean_pose(some_pairs().ego), mean_hints(some_pairs()))
     save_weights(network, asdict(SMALL), tmp_path / "phi.safetensors")
     return tmp_path / "phi.safetensors"
 
@@ -106,7 +110,7 @@ def test_the_backend_gives_what_the_network_says_of_the_squeezed_picture(weights
     np.testing.assert_allclose(found.keypoints, said.keypoints[0], atol=1e-5)
     np.testing.assert_allclose(found.scores, 1 / (1 + np.exp(-said.presence[0].numpy())), atol=1e-5)
     np.testing.assert_allclose(found.deviation, np.sqrt(np.exp(said.log_variance[0].numpy())), rtol=1e-4)
-    assert np.abs(found.keypoints - network.mean_pose.numpy()).max() > 1e-3  # it does look at the picture
+    assert np.abs(found.keypoints - mean_pose(some_pairs().ego)).max() > 1e-3  # it does look at the picture
     assert found.keypoints.dtype == found.scores.dtype == found.deviation.dtype == np.float32
 
 
@@ -114,7 +118,40 @@ def test_a_network_that_knows_nothing_says_the_mean_pose() -> None:
     task = EgoHandTask(EgoHandNetwork(SMALL), some_pairs())
     said = task.network(torch.rand(2, 3, 32, 64) * 255, torch.rand(2, 4))
     np.testing.assert_allclose(said.keypoints.detach()[1], mean_pose(some_pairs().ego), atol=1e-6)
+    np.testing.assert_allclose(said.hints.detach()[1], mean_hints(some_pairs()), atol=1e-6)
     np.testing.assert_allclose(said.log_variance.detach().exp().sqrt(), SPREAD, rtol=1e-5)
+
+
+def before_the_camera(seed: int) -> Look:
+    """Somebody opposite, about a metre away."""
+    rng = np.random.default_rng(seed)
+    eyes = rigid.compose(Rotation.from_rotvec([0.5, 2.6, *rng.normal(0, 0.2, 1)]).as_matrix(), [0.1, -0.2, 1.3])
+    exo = rng.normal([0.05, 0.1, 1.0], [0.15, 0.1, 0.05], (2, 21, 3))
+    picture = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
+    return Look(picture, CAMERA, exo, rigid.apply(rigid.invert(eyes), exo), eyes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_eyes_see_the_hands_that_are_hinted_at(seed: int) -> None:
+    look = before_the_camera(seed)
+    hints = torch.from_numpy(hint_numbers(look.exo, look.T_exo_ego))[None]
+    np.testing.assert_allclose(seen_by_eyes(hints)[0], look.ego, atol=1e-5)
+    hints[:, -12:-3] *= 1.1  # no rotation any more
+    np.testing.assert_allclose(seen_by_eyes(hints)[0], look.ego, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_looked_for_lies_where_the_camera_sees_it(seed: int) -> None:
+    look, patches = before_the_camera(seed), patch_places(SMALL)
+    found = places(look, patches)
+    points = np.stack([*look.exo[:, 9], look.T_exo_ego[:3, 3]])
+    expected = (project(CAMERA, points) + 0.5) / [CAMERA.width, CAMERA.height]
+    # Beyond the middle of the outermost patches their mean cannot be.
+    np.testing.assert_allclose(found @ patches, expected.clip(patches[0], 1 - patches[0]), atol=1e-5)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    assert (found > 0).sum(axis=1).max() <= 4
+    for other in (look.exo * [1, 1, -1], look.exo + [5, 0, 0], np.full((2, 21, 3), np.nan)):
+        assert not places(look._replace(exo=other), patches)[:2].any()
 
 
 def test_weights_that_cannot_serve_are_refused_by_path(weights_file: Path) -> None:
@@ -151,9 +188,10 @@ def test_base_is_a_vision_transformer_that_starts_from_a_folder(tmp_path: Path) 
     network.eval(), vit.eval()
     pictures, views = torch.rand(1, 3, 32, 32) * 255, torch.rand(1, 4)
     with torch.no_grad():
-        token = vit(pictures / 127.5 - 1).last_hidden_state[:, 0]
+        tokens = vit(pictures / 127.5 - 1).last_hidden_state
         seen = network.backbone(pictures / 127.5 - 1, network.view(views)[:, None])
-        assert torch.allclose(seen, token + network.view(views), atol=1e-5)
+        assert torch.allclose(seen, tokens + network.view(views)[:, None], atol=1e-5)
+        assert network(pictures, views).looks.shape == (1, 3, 4)
     with pytest.raises(GenEgoError, match=r"nothing: no ViT-B/16"):
         network.backbone.start(tmp_path / "nothing")
 
@@ -235,7 +273,9 @@ class Said(nn.Module):
         self.keypoints, self.presence, self.log_variance = (nn.Parameter(part) for part in prediction[:3])
 
     def forward(self, pictures: Tensor, views: Tensor) -> Prediction:
-        return Prediction(self.keypoints, self.presence, self.log_variance, torch.zeros(len(pictures), HINTS))
+        count = len(pictures)
+        rest = torch.zeros(count, 3, len(patch_places(SMALL))), torch.zeros(count, HINTS)
+        return Prediction(self.keypoints, self.presence, self.log_variance, *rest)
 
 
 def test_joints_learn_by_l2_alone_and_deviations_by_their_errors() -> None:
@@ -247,7 +287,7 @@ def test_joints_learn_by_l2_alone_and_deviations_by_their_errors() -> None:
     }
     error = 0.01 * torch.randn(6, 2, 21, 3, generator=torch.Generator().manual_seed(0))
     expected = error.square().mean((2, 3)).log()
-    said = Said(Prediction(batch["ego"] + error, torch.zeros(6, 2), expected, torch.empty(0)))
+    said = Said(Prediction(batch["ego"] + error, torch.zeros(6, 2), expected, *2 * [torch.empty(0)]))
     task.losses(said, batch)["loss"].backward()
     # d/dp of the mean over the 11 labelled hands and 63 coordinates of ((p - t) / SPREAD)^2
     gradient = 2 * error / SPREAD**2 / (11 * 63) * batch["labelled"][:, :, None, None]
@@ -261,7 +301,9 @@ def test_measures_of_known_errors() -> None:
     pairs = some_pairs()
     shift = np.array([0.006, 0.0, 0.008])
     truth = torch.from_numpy(np.nan_to_num(pairs.ego) + shift).float()
-    said = Said(Prediction(truth, torch.zeros(6, 2), torch.full((6, 2), float(np.log(1e-4 / 3))), torch.empty(0)))
+    said = Said(
+        Prediction(truth, torch.zeros(6, 2), torch.full((6, 2), float(np.log(1e-4 / 3))), *2 * [torch.empty(0)])
+    )
     found = measures(said, pairs, SMALL, mean_pose(pairs.ego))
     for name in ("mpjpe", "mpjpe_left", "mpjpe_right"):
         assert found[name] == pytest.approx(10.0, abs=1e-3)
@@ -276,7 +318,9 @@ def test_errors_of_shape_are_those_of_the_evaluation() -> None:
     pairs = some_pairs()
     truth = np.nan_to_num(pairs.ego)
     estimate = 1.1 * truth + np.random.default_rng(9).normal(0, 0.01, truth.shape)
-    said = Said(Prediction(torch.from_numpy(estimate).float(), torch.zeros(6, 2), torch.zeros(6, 2), torch.empty(0)))
+    said = Said(
+        Prediction(torch.from_numpy(estimate).float(), torch.zeros(6, 2), torch.zeros(6, 2), *2 * [torch.empty(0)])
+    )
     hands = [(row, side) for row in range(6) for side in range(2) if (row, side) != (5, 0)]
     expected = 1000 * np.median([pa_mpjpe(estimate[hand], truth[hand]) for hand in hands])
     assert 5 < expected < 20

@@ -1,5 +1,9 @@
 """The network of phi_ego: a ViT backbone and an MLP regressor, as in the paper (section 2.1).
 
+The paper's regressor gets the class token alone. Ours also gets where the ViT finds both hands and the head, and what
+its patches say there: to find them is learned in a fraction of the time in which a class token learns to say so. And it
+has both hands and the eyes' pose in the camera's frame to begin with, which amount to P_ego but for a rest.
+
 `tiny` gives the ViT the features of EfficientNet-Lite0 at 1/16 of the picture's size for patches: a convolutional stem
 (Xiao et al., NeurIPS 2021) that was trained on ImageNet and so knows much that ten thousand pictures do not teach.
 `base` is ViT-B/16 (Dosovitskiy et al., ICLR 2021) on pixels.
@@ -24,7 +28,10 @@ from genego_ros.types import KEYPOINTS, SIDES, Camera, Float64Array, FloatArray
 HANDS = len(SIDES)
 SPREAD = 0.1
 """Metres: the unit of what the regressor puts out."""
-HINTS = HANDS * KEYPOINTS * 3 + 12
+EYES = 12
+HINTS = HANDS * KEYPOINTS * 3 + EYES
+LOOKS = HANDS + 1
+"""What the ViT looks for: left hand, right hand, head."""
 _PATCH = 16
 _NEAREST = 0.05
 """Metres before the camera; what is nearer or behind has no place in a picture."""
@@ -71,20 +78,18 @@ class Prediction(NamedTuple):
     """float (N, 2): logit of the probability that the picture shows the hand."""
     log_variance: Tensor
     """float (N, 2): natural logarithm of the expected square error of a coordinate, metres squared."""
+    looks: Tensor
+    """float (N, LOOKS, patches): logits of where in the picture each of them is; for training."""
     hints: Tensor
-    """float (N, HINTS): P_exo and the eyes' pose, as `hint_numbers` gives them; asked for in training alone, where it
-    teaches the network what P_ego follows from."""
+    """float (N, HINTS): P_exo and the eyes' pose, as `hint_numbers` gives them; for training."""
 
 
 class EgoHandNetwork(nn.Module):
-    """From a picture and its field of view to both hands as the person's own eyes see them.
+    """From a picture and its field of view to both hands as the person's own eyes see them."""
 
-    What it puts out is added to the mean pose, so that a network that knows nothing predicts that.
-    """
-
-    mean_pose: Tensor
     pixel_mean: Tensor
     pixel_deviation: Tensor
+    patches: Tensor
 
     def __init__(self, form: Form) -> None:
         super().__init__()
@@ -92,14 +97,29 @@ class EgoHandNetwork(nn.Module):
         self.backbone: nn.Module = _Base(form) if form.size == "base" else _Tiny(form)
         self.view = nn.Linear(4, form.channels)
         last = nn.Linear(_REGRESSOR, HANDS * (3 * KEYPOINTS + 2))
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.regressor = nn.Sequential(nn.Linear(form.channels, _REGRESSOR), nn.GELU(), last)
+        self.regressor = nn.Sequential(nn.Linear((1 + LOOKS) * form.channels + 2 * LOOKS, _REGRESSOR), nn.GELU(), last)
+        self.look = nn.Linear(form.channels, LOOKS)
         self.hints = nn.Linear(_REGRESSOR, HINTS)
-        self.register_buffer("mean_pose", torch.zeros(HANDS, KEYPOINTS, 3))
+        for layer in (last, self.hints):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.register_buffer("patches", torch.from_numpy(patch_places(form)), persistent=False)
         mean, deviation = _PIXELS[form.size]
         self.register_buffer("pixel_mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("pixel_deviation", torch.tensor(deviation).view(1, 3, 1, 1) * 255, persistent=False)
+
+    @torch.no_grad()
+    def begin(self, mean_pose: Float64Array, mean_hints: FloatArray) -> None:
+        """Lets a network that knows nothing yet say the mean of what it is to learn.
+
+        Args:
+            mean_pose: of P_ego, float64 (2, 21, 3).
+            mean_hints: of `hint_numbers`, float32 (HINTS,).
+        """
+        hints = torch.from_numpy(mean_hints)
+        self.hints.bias.copy_(hints)
+        rest = (torch.from_numpy(mean_pose).float() - seen_by_eyes(hints[None])[0]) / SPREAD
+        self.regressor[-1].bias.view(HANDS, -1)[:, : 3 * KEYPOINTS].copy_(rest.flatten(1))
 
     def forward(self, pictures: Tensor, views: Tensor) -> Prediction:
         """P_ego.
@@ -109,25 +129,53 @@ class EgoHandNetwork(nn.Module):
             views: float (N, 4), as `view_numbers` gives them.
         """
         normalised = (pictures - self.pixel_mean) / self.pixel_deviation
-        seen = self.backbone(normalised, self.view(views).unsqueeze(1))
-        hidden = self.regressor[:-1](seen)
+        tokens = self.backbone(normalised, self.view(views).unsqueeze(1))
+        token, patches = tokens[:, 0], tokens[:, 1:]
+        looks = self.look(patches).transpose(1, 2).float()
+        attention = looks.softmax(-1)
+        # From shares of the picture to tangents, in quarters as in `hint_numbers`.
+        right_below, left_above = views[:, None, :2], views[:, None, 2:]
+        places = 4 * (attention @ self.patches * (right_below + left_above) - left_above)
+        found = torch.cat([token, (attention @ patches).flatten(1), places.flatten(1)], dim=1)
+        hidden = self.regressor[:-1](found)
+        hints = self.hints(hidden).float()
         out = self.regressor[-1](hidden).float().unflatten(1, (HANDS, -1))
-        offsets = out[..., :-2].unflatten(2, (KEYPOINTS, 3))
+        rest = out[..., :-2].unflatten(2, (KEYPOINTS, 3))
         log_variance = out[..., -1] + 2 * torch.tensor(SPREAD).log()
-        return Prediction(self.mean_pose + SPREAD * offsets, out[..., -2], log_variance, self.hints(hidden).float())
+        return Prediction(seen_by_eyes(hints) + SPREAD * rest, out[..., -2], log_variance, looks, hints)
+
+
+def seen_by_eyes(hints: Tensor) -> Tensor:
+    """P_ego, float (N, 2, 21, 3), metres, by the P_exo and the eyes' pose of `hint_numbers`, float (N, HINTS)."""
+    u, v, w = hints[:, :-EYES].unflatten(1, (HANDS, KEYPOINTS, 3)).unbind(-1)
+    z = 1 + w / 2
+    exo = torch.stack([u / 4 * z, v / 4 * z, z], dim=-1)
+    axes, eyes = hints[:, -EYES:-3].unflatten(1, (3, 3)), hints[:, -3:] / 2
+    # Gram-Schmidt (Zhou et al., CVPR 2019), from the direction of view.
+    forward = nn.functional.normalize(axes[..., 2], dim=1)
+    right = axes[..., 0] - (forward * axes[..., 0]).sum(1, keepdim=True) * forward
+    right = nn.functional.normalize(right, dim=1)
+    R_exo_ego = torch.stack([right, torch.cross(forward, right, dim=1), forward], dim=-1)
+    return (exo - eyes[:, None, None]) @ R_exo_ego[:, None]
+
+
+def patch_places(form: Form) -> FloatArray:
+    """Where in the picture the middle of each patch is, float32 (patches, 2): x and y, 0 to 1 from border to border."""
+    rows, columns = form.height // _PATCH, form.width // _PATCH
+    y, x = np.meshgrid((np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns, indexing="ij")
+    return np.stack([x, y], axis=-1).reshape(-1, 2).astype(np.float32)
 
 
 class _Tiny(nn.Module):
-    """ViT over EfficientNet-Lite0's features; (N, channels) of its class token."""
+    """ViT over EfficientNet-Lite0's features; (N, 1 + patches, channels): class token and patches."""
 
     def __init__(self, form: Form) -> None:
         super().__init__()
         self.encoder = fold(EfficientNetLite0().eval())
         del self.encoder.stages[_STAGES:]
-        patches = (form.width // _PATCH) * (form.height // _PATCH)
         self.patch = nn.Linear(CHANNELS[3], form.channels)
         self.token = nn.Parameter(torch.zeros(1, 1, form.channels))
-        self.places = nn.Parameter(torch.zeros(1, patches, form.channels))
+        self.places = nn.Parameter(torch.zeros(1, len(patch_places(form)), form.channels))
         nn.init.trunc_normal_(self.token, std=0.02)
         nn.init.trunc_normal_(self.places, std=0.02)
         layer = nn.TransformerEncoderLayer(
@@ -139,12 +187,13 @@ class _Tiny(nn.Module):
 
     def forward(self, pictures: Tensor, view: Tensor) -> Tensor:
         patches = self.encoder(pictures)[-1].flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.token.expand(len(patches), -1, -1), view, self.patch(patches) + self.places], dim=1)
-        return self.layers(tokens)[:, 0]
+        tokens = torch.cat([self.token.expand(len(patches), -1, -1), self.patch(patches) + self.places, view], dim=1)
+        seen: Tensor = self.layers(tokens)[:, :-1]
+        return seen
 
 
 class _Base(nn.Module):
-    """ViT-B/16; its class token, and the field of view added to it."""
+    """ViT-B/16; (N, 1 + patches, channels): class token and patches, the field of view added to each."""
 
     def __init__(self, form: Form) -> None:
         super().__init__()
@@ -179,7 +228,7 @@ class _Base(nn.Module):
             ) from error
 
     def forward(self, pictures: Tensor, view: Tensor) -> Tensor:
-        seen: Tensor = self.vit(pictures).last_hidden_state[:, 0] + view[:, 0]
+        seen: Tensor = self.vit(pictures).last_hidden_state + view
         return seen
 
 

@@ -23,18 +23,21 @@ from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
 from genego_ros.geometry.umeyama import align
 from genego_ros.observation.ego_hand_network import (
+    EYES,
+    HINTS,
     SPREAD,
     EgoHandNetwork,
     Form,
     Prediction,
     hint_numbers,
     load_network,
+    patch_places,
     start_network,
     view_numbers,
 )
 from genego_ros.training.loop import Settings
 from genego_ros.training.pairs import Pairs, cached_pairs
-from genego_ros.types import SIDES, Array, ByteArray, Camera, Float64Array
+from genego_ros.types import SIDES, Array, ByteArray, Camera, Float64Array, FloatArray
 
 MARGIN = 1.25
 """Pictures are kept so much larger than the network's, so that a closer look shows more."""
@@ -52,7 +55,9 @@ _KEPT = ("stem.", "stages.0.", "stages.1.", "stages.2.")
 """Of the stem, down to 1/8 of the picture's size: what ImageNet taught about edges and texture. To learn it anew would
 take most of the time."""
 _RATES = {f"backbone.encoder.{name}": 0.0 for name in _KEPT} | {"backbone.encoder.": 0.1, "backbone.vit.": 0.5}
-_PRESENCE_WEIGHT, _VARIANCE_WEIGHT, _HINT_WEIGHT = 0.1, 0.05, 0.3
+_PRESENCE_WEIGHT, _VARIANCE_WEIGHT, _LOOKS_WEIGHT, _HANDS_WEIGHT, _EYES_WEIGHT = 0.1, 0.05, 0.1, 0.3, 0.6
+_MIDDLE = 9
+"""The keypoint of a hand that the network looks for: the middle finger's first joint."""
 
 
 def prepare(args: argparse.Namespace) -> tuple[EgoHandTask, Settings]:
@@ -107,8 +112,8 @@ class EgoHandTask:
         self.fingerprint = pairs.fingerprint
         self.rates = _RATES
         self.mean = mean_pose(pairs.ego)
-        if not network.mean_pose.any():  # a trained network keeps the one that it was trained with
-            network.mean_pose.copy_(torch.from_numpy(self.mean))
+        if not network.hints.bias.any():  # it is yet to be trained
+            network.begin(self.mean, mean_hints(pairs))
 
     def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The paper's L2, and beside it terms for what else the network says of the picture.
@@ -124,10 +129,16 @@ class EgoHandTask:
         likelihood = 0.5 * (square.detach() * (-log_variance).exp() + log_variance)
         deviation = (likelihood * labelled).sum() / labelled.sum().clamp(min=1)
         presence = binary_cross_entropy_with_logits(prediction.presence, batch["present"])
+        places = batch["places"]
+        looks = -(places * prediction.looks.log_softmax(-1)).sum() / places.sum().clamp(min=1)
         hinted = batch["hinted"]
-        hints = ((prediction.hints - batch["hints"]).square() * hinted).sum() / hinted.sum().clamp(min=1)
-        loss = joints + _PRESENCE_WEIGHT * presence + _VARIANCE_WEIGHT * deviation + _HINT_WEIGHT * hints
-        return {"loss": loss, "joints": joints, "presence": presence, "deviation": deviation, "hints": hints}
+        square = (prediction.hints - batch["hints"]).square() * hinted
+        of_hands, of_eyes = slice(None, HINTS - EYES), slice(HINTS - EYES, None)
+        hands, eyes = (square[:, of].sum() / hinted[:, of].sum().clamp(min=1) for of in (of_hands, of_eyes))
+        loss = joints + _PRESENCE_WEIGHT * presence + _VARIANCE_WEIGHT * deviation + _LOOKS_WEIGHT * looks
+        loss = loss + _HANDS_WEIGHT * hands + _EYES_WEIGHT * eyes
+        beside = {"presence": presence, "deviation": deviation, "looks": looks, "hands": hands, "eyes": eyes}
+        return {"loss": loss, "joints": joints, **beside}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         if self.held_out is None:
@@ -139,7 +150,7 @@ class AugmentedPairs:
     """`training.loop.Samples`: every time another look at the same moment."""
 
     def __init__(self, pairs: Pairs, form: Form) -> None:
-        self._pairs, self._form = pairs, form
+        self._pairs, self._form, self._patches = pairs, form, patch_places(form)
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -153,7 +164,7 @@ class AugmentedPairs:
         if rng.random() < 0.5:
             look = mirrored(look)
         look = turned(look, (self._form.width, self._form.height), rng)
-        return example(look._replace(picture=recolored(look.picture, rng)))
+        return example(look._replace(picture=recolored(look.picture, rng)), self._patches)
 
 
 class Look(NamedTuple):
@@ -206,8 +217,12 @@ def turned(look: Look, size: tuple[int, int], rng: np.random.Generator) -> Look:
     return Look(picture, camera, look.exo @ turn.T, look.ego, T_turned_exo @ look.T_exo_ego)
 
 
-def example(look: Look) -> dict[str, Array]:
-    """One row of a batch; what has no label is 0."""
+def example(look: Look, patches: FloatArray) -> dict[str, Array]:
+    """One row of a batch; what has no label is 0.
+
+    Args:
+        patches: as `patch_places` gives them.
+    """
     labelled: NDArray[np.bool_] = np.asarray(np.isfinite(look.ego).all(axis=(1, 2)))
     hints = hint_numbers(look.exo, look.T_exo_ego)
     return {
@@ -218,7 +233,22 @@ def example(look: Look) -> dict[str, Array]:
         "present": in_picture(look.camera, look.exo).astype(np.float32),
         "hints": np.nan_to_num(hints),
         "hinted": np.isfinite(hints).astype(np.float32),
+        "places": places(look, patches),
     }
+
+
+def places(look: Look, patches: FloatArray) -> FloatArray:
+    """Where in the picture both hands and the head are, float32 (LOOKS, patches): shares of the up to four patches
+    around each, so that the mean of their places is its own; 0 where it is not in the picture."""
+    points = np.concatenate([look.exo[:, _MIDDLE], look.T_exo_ego[None, :3, 3]])
+    depth = np.where(points[:, 2:] > 0, points[:, 2:], np.nan)
+    right, below, left, above = view_numbers(look.camera)
+    place = (points[:, :2] / depth + [left, above]) / [left + right, above + below]
+    patch = 2 * patches[0]  # the first one begins in the corner
+    shares = np.clip(1 - np.abs(place[:, None] - patches) / patch, 0, None).prod(axis=-1)
+    inside = ((place > 0) & (place < 1)).all(axis=1)
+    shares[~inside] = 0
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True).clip(1e-6), np.float32)
 
 
 def in_picture(camera: Camera, exo: Float64Array) -> NDArray[np.bool_]:
@@ -263,6 +293,14 @@ def mean_pose(ego: Float64Array) -> Float64Array:
         raise GenEgoError("no hand of these samples has a label in the ego view; choose other recordings")
     mean = right.mean(axis=0)
     return np.stack([mean * _MIRROR, mean])
+
+
+def mean_hints(pairs: Pairs) -> FloatArray:
+    """Of the pairs and of their mirror pictures, float32 (HINTS,); 0 where nothing has a label."""
+    kept = [kept_look(pairs, index) for index in range(len(pairs))]
+    hints = np.stack([hint_numbers(look.exo, look.T_exo_ego) for look in (*kept, *map(mirrored, kept))])
+    known = np.isfinite(hints)
+    return np.asarray(np.where(known, hints, 0).sum(axis=0) / known.sum(axis=0).clip(1), np.float32)
 
 
 # Measures -------------------------------------------------------------------------------------------
