@@ -119,13 +119,13 @@ def test_a_network_that_knows_nothing_says_the_mean_pose() -> None:
 
 def test_weights_that_cannot_serve_are_refused_by_path(weights_file: Path) -> None:
     missing = weights_file.with_name("none.safetensors")
-    with pytest.raises(GenEgoError, match=r"none\.safetensors: the weights cannot be read"):
+    with pytest.raises(GenEgoError, match=r"none\.safetensors: cannot be loaded"):
         load_ego_hand_estimator(parameters_for(missing))
     save_file({"a": torch.zeros(2)}, missing)
-    with pytest.raises(GenEgoError, match=r"none\.safetensors: no weights of phi_ego .* \./genego train ego-hand"):
+    with pytest.raises(GenEgoError, match=r"none\.safetensors: .*weights of phi_ego .* \./genego train ego-hand"):
         load_ego_hand_estimator(parameters_for(missing))
     weights_file.write_bytes(weights_file.read_bytes()[:-100])
-    with pytest.raises(GenEgoError, match=r"phi\.safetensors: the weights cannot be read"):
+    with pytest.raises(GenEgoError, match=r"phi\.safetensors: cannot be loaded"):
         load_ego_hand_estimator(parameters_for(weights_file))
     with pytest.raises(GenEgoError, match="there are no weights 'phi_ego_huge'"):
         load_ego_hand_estimator(Parameters.from_mapping({"ego_hand.weights": "phi_ego_huge"}))
@@ -154,7 +154,7 @@ def test_base_is_a_vision_transformer_that_starts_from_a_folder(tmp_path: Path) 
         token = vit(pictures / 127.5 - 1).last_hidden_state[:, 0]
         seen = network.backbone(pictures / 127.5 - 1, network.view(views)[:, None])
         assert torch.allclose(seen, token + network.view(views), atol=1e-5)
-    with pytest.raises(GenEgoError, match=r"nothing: no ViT-B/16"):
+    with pytest.raises(GenEgoError, match=r"nothing: cannot be loaded .* ViT-B/16"):
         network.backbone.start(tmp_path / "nothing")
 
 

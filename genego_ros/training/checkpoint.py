@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import GenEgoError, loading
 
 _STATE = {"settings", "precision", "step", "seconds", "network", "average", "optimizer", "scaler"}
 """What a checkpoint holds."""
@@ -26,13 +26,9 @@ def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    try:
+    with loading(path, "put a copy of the checkpoint back, or delete it to begin anew"):
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         missing = _STATE - state.keys()
-    except Exception as error:  # the zip's, the pickle's and torch's own errors have no common ground
-        raise GenEgoError(
-            f"{path}: the checkpoint is damaged ({error}); put a copy back, or delete it to begin anew"
-        ) from error
     if missing:
         raise GenEgoError(f"{path}: no checkpoint of this program (no {min(missing)}); delete it to begin anew")
     return state

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from genego_ros.efficientnet import DEVIATION, MEAN, EfficientNetLite0, fold, load_efficientnet
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import loading
 
 STEP = 32
 """Pictures' sides are multiples of this."""
@@ -139,12 +138,7 @@ def load_network_to_train(path: Path) -> LiteNetwork:
         GenEgoError: no such file, or not this network's weights.
     """
     network = LiteNetwork()
-    try:
+    cure = "make weights of the depth backend `lite` with ./genego train depth, or leave depth.weights empty"
+    with loading(path, cure):
         network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise GenEgoError(
-            f"{path}: no weights of the depth backend `lite` ({reason}); make them with ./genego train depth, or leave "
-            "the parameter depth.weights empty"
-        ) from error
     return network
