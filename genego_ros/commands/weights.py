@@ -44,7 +44,9 @@ def _install(names: list[str]) -> int:
 
 
 def _import_mano(folder: Path) -> int:
-    for path in import_mano(folder, weights.mano_directory()):
+    with weights.writing_to(weights.mano_directory()) as out:
+        written = import_mano(folder, out)
+    for path in written:
         print(f"wrote {path}")
     return 0
 
