@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from genego_ros import cli
 from genego_ros.data.datasets import open_dataset
 from genego_ros.errors import GenEgoError
-from genego_ros.evaluation.pose_errors import pa_mpjpe
 from genego_ros.geometry import rigid
+from genego_ros.geometry.pose_errors import pa_mpjpe
 from genego_ros.observation.ego_hand import load_ego_hand_estimator
 from genego_ros.observation.ego_hand_network import (
     FORMS,
@@ -39,11 +39,11 @@ from genego_ros.training.ego_hand import (
     Look,
     in_picture,
     kept_look,
-    mean_pose,
     measures,
     mirrored,
     prepare,
     sees_head,
+    symmetric_mean,
     turned,
 )
 from genego_ros.training.loop import save_weights
@@ -78,7 +78,7 @@ def weights_file(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     network = EgoHandNetwork(SMALL)
     nn.init.normal_(network.regressor[-1].weight, std=0.02)
-    network.mean_pose.copy_(torch.from_numpy(mean_pose(some_pairs().ego)))
+    network.mean_pose.copy_(torch.from_numpy(symmetric_mean(some_pairs().ego)))
     save_weights(network, asdict(SMALL), tmp_path / "phi.safetensors")
     return tmp_path / "phi.safetensors"
 
@@ -113,7 +113,7 @@ def test_the_backend_gives_what_the_network_says_of_the_squeezed_picture(weights
 def test_a_network_that_knows_nothing_says_the_mean_pose() -> None:
     task = EgoHandTask(EgoHandNetwork(SMALL), some_pairs())
     said = task.network(torch.rand(2, 3, 32, 64) * 255, torch.rand(2, 4))
-    np.testing.assert_allclose(said.keypoints.detach()[1], mean_pose(some_pairs().ego), atol=1e-6)
+    np.testing.assert_allclose(said.keypoints.detach()[1], symmetric_mean(some_pairs().ego), atol=1e-6)
     np.testing.assert_allclose(said.log_variance.detach().exp().sqrt(), SPREAD, rtol=1e-5)
 
 
@@ -262,7 +262,7 @@ def test_measures_of_known_errors() -> None:
     shift = np.array([0.006, 0.0, 0.008])
     truth = torch.from_numpy(np.nan_to_num(pairs.ego) + shift).float()
     said = Said(Prediction(truth, torch.zeros(6, 2), torch.full((6, 2), float(np.log(1e-4 / 3))), torch.empty(0)))
-    found = measures(said, pairs, SMALL, mean_pose(pairs.ego))
+    found = measures(said, pairs, SMALL, symmetric_mean(pairs.ego))
     for name in ("mpjpe", "mpjpe_left", "mpjpe_right"):
         assert found[name] == pytest.approx(10.0, abs=1e-3)
     assert found["pa_mpjpe"] == pytest.approx(0.0, abs=1e-3)
@@ -280,7 +280,7 @@ def test_errors_of_shape_are_those_of_the_evaluation() -> None:
     hands = [(row, side) for row in range(6) for side in range(2) if (row, side) != (5, 0)]
     expected = 1000 * np.median([pa_mpjpe(estimate[hand], truth[hand]) for hand in hands])
     assert 5 < expected < 20
-    assert measures(said, pairs, SMALL, mean_pose(pairs.ego))["pa_mpjpe"] == pytest.approx(expected, rel=1e-3)
+    assert measures(said, pairs, SMALL, symmetric_mean(pairs.ego))["pa_mpjpe"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_head_is_seen_while_all_of_it_is_in_the_picture() -> None:

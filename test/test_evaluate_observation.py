@@ -20,12 +20,12 @@ from genego_ros.data.truth import true_observation
 from genego_ros.evaluation import intervals
 from genego_ros.evaluation.observation import phi_ego, words
 from genego_ros.evaluation.observation.case import Case
-from genego_ros.evaluation.observation.run import mean_pose, measure
+from genego_ros.evaluation.observation.run import measure
 from genego_ros.evaluation.observation.summary import PARTS, summarise
 from genego_ros.evaluation.observation.truth import hand_region, touches, visible_hands
 from genego_ros.geometry import rigid
 from genego_ros.geometry.camera import rays
-from genego_ros.geometry.hand_model import HandModel
+from genego_ros.geometry.hand_model import HandModel, mean_pose
 from genego_ros.observation.depth import DepthMap
 from genego_ros.parameters import DepthParameters
 from genego_ros.types import EgoHands, ExoObservation, Scale, Viewpoint

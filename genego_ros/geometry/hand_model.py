@@ -6,6 +6,7 @@ is rotated and stretched onto its two keypoints, and linear blend skinning carri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -236,6 +237,15 @@ def smallest_rotations(a: Float64Array, b: Float64Array, hinge: Float64Array) ->
         half_turn = 2 * across[:, :, None] * across[:, None, :] - np.eye(3)
         rotation = np.where(opposite, half_turn, rotation)
     return rotation
+
+
+def mean_pose(hands: Sequence[Array]) -> Float64Array:
+    """The mean of (2, 21, 3), NaN where there is no hand: float64 (2, 21, 3), NaN where there never is one."""
+    stacked = np.array(hands, np.float64).reshape(-1, 2, KEYPOINTS, 3)
+    there = np.isfinite(stacked)
+    with np.errstate(invalid="ignore"):
+        mean: Float64Array = np.where(there, stacked, 0.0).sum(axis=0) / there.sum(axis=0)
+    return mean
 
 
 def hand_length(keypoints: FloatArray) -> float:

@@ -21,8 +21,9 @@ from genego_ros.evaluation.observation.truth import head_of
 from genego_ros.evaluation.observation.watch import Watcher
 from genego_ros.evaluation.run import spread
 from genego_ros.evaluation.store import Resumable, save
+from genego_ros.geometry.hand_model import mean_pose
 from genego_ros.parameters import DepthParameters
-from genego_ros.types import KEYPOINTS, Array, Float64Array
+from genego_ros.types import KEYPOINTS, Float64Array
 
 _LEARNED = 300
 """Samples of the train list, evenly spread, over which the mean pose is taken."""
@@ -130,12 +131,3 @@ def _of_split(
     found = summarise(values, [id.sequence for id in ids], seed)
     found["phi_ego"].get("mean_pose", {})["of"] = source
     return {"samples": len(ids), **found}
-
-
-def mean_pose(hands: Sequence[Array]) -> Float64Array:
-    """The mean of (2, 21, 3), NaN where there is no hand: float64 (2, 21, 3), NaN where there never is one."""
-    stacked = np.array(hands, np.float64).reshape(-1, 2, 21, 3)
-    there = np.isfinite(stacked)
-    with np.errstate(invalid="ignore"):
-        mean: Float64Array = np.where(there, stacked, 0.0).sum(axis=0) / there.sum(axis=0)
-    return mean
