@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from genego_ros.atomic import write_whole
 from genego_ros.errors import GenEgoError, loading
 
 _STATE = {"settings", "precision", "step", "seconds", "network", "average", "optimizer", "scaler"}
@@ -44,14 +45,7 @@ def save_weights(
     tensors = {name: _half(tensor.detach().cpu()) for name, tensor in network.state_dict().items()}
     texts = {name: str(value) for name, value in (metadata or {}).items()}
     content = save(tensors, {"configuration": json.dumps(dict(configuration), sort_keys=True), **texts})
-    write_whole(path, lambda partial: partial.write_bytes(content))
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill another file beside `path`, which then takes its place: nobody ever sees half a file."""
-    partial = path.with_name(f"{path.name}.partial")
-    write(partial)
-    partial.replace(path)
+    write_whole(path, content)
 
 
 def _half(tensor: Tensor) -> Tensor:
