@@ -26,7 +26,7 @@ LEAST_BLOCKS, MOST_BLOCKS = 54, 64
 LONGEST = 3.5
 """Ratio of the sides above which a picture is squeezed."""
 NEAREST, FARTHEST = 0.05, 50.0
-"""Metres; what the network says is held within, so that it is finite whatever it is shown."""
+"""Metres; the depth that the network says is held within, so that it is finite whatever it is shown."""
 _ENCODED = (16, 24, 40, 112, 192)
 """Channels of the encoder at 1/2, 1/4, 1/8, 1/16 and 1/32; its last block is left out."""
 _DECODED = (24, 48, 96, 160)
@@ -42,7 +42,8 @@ class Prediction(NamedTuple):
     """float (N, H / 2, W / 2): natural logarithm of the depth along z, in metres but for one factor a picture; the
     factor is as near to 1 as one picture can tell."""
     log_tangent: Tensor
-    """float (N,): natural logarithm of the tangent of half the horizontal field of view."""
+    """float (N,): natural logarithm of the tangent of half the horizontal field of view; any number, which
+    `lite.predict` holds within `HFOV_DEG`."""
 
 
 def network_size(width: int, height: int) -> tuple[int, int]:

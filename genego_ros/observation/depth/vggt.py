@@ -14,7 +14,7 @@ import torch
 from genego_ros.device import resolve_device
 from genego_ros.errors import GenEgoError, loading
 from genego_ros.geometry.squeeze import squeeze
-from genego_ros.observation.depth import DepthMap
+from genego_ros.observation.depth import HFOV_DEG, DepthMap
 from genego_ros.observation.depth.local_weights import weights_folder
 from genego_ros.parameters import Parameters
 from genego_ros.types import Camera, Frame
@@ -53,8 +53,8 @@ class VGGT:
         depth = found["depth"][0, 0, ..., 0].float().cpu().numpy()
         values = cv2.resize(depth, (camera.width, camera.height), interpolation=cv2.INTER_LINEAR)
         # The last number of its pose encoding is the horizontal field of view in radians.
-        hfov = min(max(float(found["pose_enc"][0, 0, -1]), math.radians(10)), math.radians(150))
-        seen = Camera.from_hfov(camera.width, camera.height, math.degrees(hfov))
+        hfov_deg = min(max(math.degrees(float(found["pose_enc"][0, 0, -1])), HFOV_DEG[0]), HFOV_DEG[1])
+        seen = Camera.from_hfov(camera.width, camera.height, hfov_deg)
         return DepthMap(np.asarray(values, np.float32), "vggt", "relative", seen)
 
 
