@@ -81,10 +81,13 @@ def measure(case: Case, limits: DepthParameters) -> Values:
 
 
 def _times(case: Case) -> Values:
-    """Milliseconds of the last of the settling frames, by stage; `total` is their sum."""
-    stages = case.observation.stage_ms
+    """Milliseconds of the last of the settling frames, by stage, and of the description, which was written of the first
+    of them; `total` is the sum of what a stream waits for, so without the description."""
+    stages = {stage: taken for stage, taken in case.observation.stage_ms.items() if stage != "description"}
     total = sum(stages.values())
     values: Values = {f"time_ms/{stage}": [taken] for stage, taken in {**stages, "total": total}.items()}
+    if case.description_ms is not None:
+        values["time_ms/description"] = [case.description_ms]
     return values | ({"time_ms/frames_per_second": [1e3 / total]} if total else {})
 
 
