@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import GenEgoError, loading
 from genego_ros.types import KEYPOINTS, Array, Float64Array, FloatArray, Side
 
 FaceArray = NDArray[np.uint32]
@@ -62,10 +60,8 @@ class HandModel:
         cure = "restore models/hand_mesh.safetensors or rebuild it with models/build_hand_mesh.py"
         if not Path(path).is_file():
             raise GenEgoError(f"hand mesh '{path}' does not exist; {cure}")
-        try:
+        with loading(path, cure):
             tensors = load_file(path)
-        except SafetensorError as error:
-            raise GenEgoError(f"hand mesh '{path}' cannot be read ({error}); {cure}") from error
         missing = {"vertices", "faces", "skin_weights", "skin_bones", "keypoints", "parents"} - tensors.keys()
         if missing or not np.array_equal(tensors["parents"], PARENTS):
             raise GenEgoError(f"'{path}' is no hand mesh of 21 bones; {cure}")
@@ -85,11 +81,8 @@ class HandModel:
             GenEgoError: the file is missing, cannot be read or holds another model.
         """
         cure = "run ./genego weights import-mano DIR again, or remove the file"
-        try:
-            with np.load(path) as file:
-                arrays = {name: file[name] for name in ("v_template", "weights", "J_regressor", "f")}
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
-            raise GenEgoError(f"MANO's hand '{path}' cannot be read ({error}); {cure}") from error
+        with loading(path, cure), np.load(path) as file:
+            arrays = {name: file[name] for name in ("v_template", "weights", "J_regressor", "f")}
         template = arrays["v_template"].astype(np.float64)
         if (
             template.shape != (778, 3)
