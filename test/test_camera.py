@@ -184,3 +184,8 @@ def test_beyond_the_picture_nothing_is_known() -> None:
     inside[12:36, 16:48] = True  # half the focal length shows half the size
     np.testing.assert_array_equal(known, inside)
     assert (picture[inside] == 200).all() and (picture[~inside] == 0).all()
+
+
+@given(cameras, st.integers(1, 7))
+def test_a_thinned_camera_sees_along_every_so_many_rays(camera: Camera, stride: int) -> None:
+    np.testing.assert_allclose(rays(camera.thinned(stride)), rays(camera)[::stride, ::stride], rtol=1e-5, atol=1e-6)

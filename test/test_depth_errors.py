@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genego_ros.evaluation.depth_errors import comparable, depth_error, median_factor
+from genego_ros.geometry.depth_errors import comparable, depth_error, median_factor
 
 TRUTH = np.array([[1.0, 2.0, 4.0], [np.nan, 0.0, 5.0]])
 ESTIMATE = np.array([[1.1, 1.0, 4.0], [3.0, 3.0, np.nan]])

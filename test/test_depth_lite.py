@@ -15,7 +15,7 @@ from torch.nn import functional
 from genego_ros.efficientnet import CHANNELS, EfficientNetLite0
 from genego_ros.errors import GenEgoError
 from genego_ros.observation.depth import load_depth_estimator
-from genego_ros.observation.depth.lite import LiteDepth
+from genego_ros.observation.depth.lite import LiteDepth, predict
 from genego_ros.observation.depth.lite_network import (
     LiteNetwork,
     load_network,
@@ -159,8 +159,28 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_weights(torch.nn.Linear(2, 2), {}, path)
     for wrong in (path, tmp_path / "nowhere.safetensors"):
-        with pytest.raises(GenEgoError, match=rf"{wrong.name}: no weights of the depth backend `lite`.*genego train"):
+        with pytest.raises(
+            GenEgoError, match=rf"{wrong.name}: cannot be loaded .*weights of the depth backend `lite`.*genego train"
+        ):
             LiteDepth(parameters(wrong))
-    path.write_bytes(b"cut off")
-    with pytest.raises(GenEgoError, match="no weights of the depth backend"):
-        LiteDepth(parameters(path))
+
+
+@pytest.mark.parametrize(("bias", "hfov_deg"), [(1000.0, 150.0), (-1000.0, 10.0), (0.0, 60.0)])
+def test_the_field_of_view_is_a_camera_s_whatever_the_network_says(
+    bias: float, hfov_deg: float, tmp_path: Path
+) -> None:
+    network = LiteNetwork().eval()
+    torch.nn.init.zeros_(network.whole[-1].weight)
+    torch.nn.init.zeros_(network.whole[-1].bias)
+    network.whole[-1].bias.data[1] = bias
+    _, tangent = predict(network, np.zeros((48, 64, 3), np.uint8), "cpu")
+    assert math.degrees(2 * math.atan(tangent)) == pytest.approx(hfov_deg, abs=1e-3)
+    path = tmp_path / "extreme.safetensors"
+    save_weights(network, {}, path)
+    found = LiteDepth(parameters(path)).estimate(frame(64, 48))
+    assert found is not None and found.camera is not None
+    assert found.camera.fx == pytest.approx(32 / math.tan(math.radians(hfov_deg / 2)), rel=1e-4)
+    # In training it learns from being wrong, however far.
+    said = network(torch.zeros(1, 3, 64, 64)).log_tangent
+    (slope,) = torch.autograd.grad(said.sum(), network.whole[-1].bias)
+    assert slope.tolist() == [0.0, 1.0]

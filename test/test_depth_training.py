@@ -20,7 +20,7 @@ from genego_ros.errors import GenEgoError
 from genego_ros.geometry.camera import rays
 from genego_ros.geometry.rigid import compose
 from genego_ros.observation.depth.lite import LiteDepth
-from genego_ros.observation.depth.lite_network import LiteNetwork, Prediction
+from genego_ros.observation.depth.lite_network import LiteNetwork, Prediction, start_network
 from genego_ros.parameters import Parameters
 from genego_ros.training import depth as depth_training
 from genego_ros.training import rooms
@@ -244,3 +244,11 @@ def test_data_sets_without_depth_are_refused(tmp_path: Path) -> None:
     (tmp_path / "Egocentric_RGB_Videos").mkdir()
     with pytest.raises(GenEgoError):
         depth_training.prepare(argparse.Namespace(dataset=tmp_path, split="all", start=None))
+
+
+def test_without_the_encoder_s_weights_training_says_what_they_are_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENEGO_WEIGHTS", str(tmp_path))
+    with pytest.raises(GenEgoError, match=r"'efficientnet_lite0' for .*`train depth`.*weights install effi"):
+        start_network()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import yaml
 
 from genego_ros.cli import COMMANDS
@@ -45,3 +48,30 @@ def test_readme_names_every_command_argument_and_topic() -> None:
     assert len(topics) == 16
     for topic in topics:
         assert f"`{topic}`" in README, topic
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [
+        ("training", {"evaluation", "commands", "ros"}),
+        ("evaluation", {"training", "commands", "ros"}),
+        ("geometry", {"observation", "reconstruction", "data", "training", "evaluation", "commands", "ros"}),
+        ("observation", {"reconstruction", "data", "training", "evaluation", "commands", "ros"}),
+        ("reconstruction", {"observation", "data", "training", "evaluation", "commands", "ros"}),
+    ],
+)
+def test_rooms_import_what_the_design_says(room: str, forbidden: set[str]) -> None:
+    files = sorted((ROOT / "genego_ros" / room).rglob("*.py"))
+    found = {str(file.relative_to(ROOT)): rooms & forbidden for file in files if (rooms := set(_imported(file)))}
+    assert found and {file: rooms for file, rooms in found.items() if rooms} == {}
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """The rooms of ours that a file imports from, at its top or within."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+        module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+        for name in names:
+            package, _, rest = f"{module}.{name}".lstrip(".").partition(".")
+            if package == "genego_ros":
+                yield rest.partition(".")[0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from genego_ros.atomic import write_whole
-from genego_ros.data.encoding import millimetres, png
+from genego_ros.data.encoding import metres, millimetres, png
 
 
 def test_depth_to_millimetres_up_to_the_last_and_not_beyond() -> None:
@@ -23,6 +23,17 @@ def test_every_millimetre_comes_back() -> None:
     whole = np.arange(2**16, dtype=np.uint16)
     np.testing.assert_array_equal(millimetres(whole * np.float32(0.001)), whole)
     np.testing.assert_array_equal(millimetres((whole / 1000).astype(np.float32)), whole)
+
+
+def test_metres_are_what_millimetres_were_made_of() -> None:
+    stored = np.array([[0, 1, 1234, 65535]], np.uint16)
+    depth = metres(stored)
+    assert depth.dtype == np.float32
+    np.testing.assert_allclose(depth, [[np.nan, 0.001, 1.234, 65.535]], rtol=1e-6)
+    np.testing.assert_array_equal(millimetres(depth), stored)
+    np.testing.assert_array_equal(
+        metres(np.array([[2.5, -1.0, np.inf, np.nan]], np.float32), 1.0), [[2.5, np.nan, np.nan, np.nan]]
+    )
 
 
 def test_png_holds_colours_and_depth() -> None:

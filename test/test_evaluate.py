@@ -406,3 +406,31 @@ def test_predictions_of_other_files_at_the_same_path_are_not_used_again(
         cv2.imwrite(str(path), np.zeros_like(cv2.imread(str(path))))
     assert run(changing, tmp_path / "out", "--methods", "copy") == 1
     assert f"other files than {RECORDINGS[0]} has now" in capsys.readouterr().err
+
+
+# What stage 1 is made with --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changed", ["depth.weights", "ego_hand.weights", "folder", "mano", None])
+def test_what_other_weights_made_is_refused(
+    changed: str | None, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained anew under the same name, downloaded anew into the same folder, imported between two runs."""
+    monkeypatch.setenv("GENEGO_WEIGHTS", str(tmp_path / "installed"))
+    files = {name: tmp_path / f"{name}.safetensors" for name in ("depth.weights", "ego_hand.weights")}
+    files["folder"] = tmp_path / "model" / "deep" / "model.safetensors"
+    files["mano"] = weights.mano_directory() / "MANO_RIGHT.npz"
+    for name, file in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if name != "mano":
+            file.write_bytes(b"as it was")
+    named = {name: str(files[name]) for name in ("depth.weights", "ego_hand.weights")}
+    parameters = Parameters.from_mapping({**named, "description.weights": str(tmp_path / "model")})
+    out = tmp_path / "out"
+    Store(out, settings(dataset, "estimated", parameters))
+    if changed is None:
+        Store(out, settings(dataset, "estimated", parameters))
+        return
+    files[changed].write_bytes(b"as it is!")
+    with pytest.raises(GenEgoError, match=r"out' holds predictions made with other weights \(see settings.json"):
+        Store(out, settings(dataset, "estimated", parameters))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,17 +23,20 @@ from genego_ros.evaluation import intervals
 from genego_ros.evaluation.observation import phi_ego, words
 from genego_ros.evaluation.observation.case import Case
 from genego_ros.evaluation.observation.report import markdown
-from genego_ros.evaluation.observation.run import Measured, Measurements, mean_pose, measure, results
+from genego_ros.evaluation.observation.run import Measured, Measurements, measure, results
 from genego_ros.evaluation.observation.summary import PARTS, summarise
 from genego_ros.evaluation.observation.truth import hand_region, touches, visible_hands
 from genego_ros.geometry import rigid
 from genego_ros.geometry.camera import rays
-from genego_ros.geometry.hand_model import HandModel
+from genego_ros.geometry.hand_model import HandModel, mean_pose
 from genego_ros.observation.depth import DepthMap
+from genego_ros.observation.description.template import TemplateDescription
 from genego_ros.parameters import DepthParameters
 from genego_ros.types import EgoHands, ExoObservation, Scale, Viewpoint
 
 LIMITS = DepthParameters()
+STAGES = {"depth": 20.0, "hands": 30.0, "description": 0.01}
+"""Milliseconds of a frame that comes while no description is due."""
 TEXT = "The person's left hand is open. The person's right hand is closed and touches something red."
 
 
@@ -48,7 +52,7 @@ def perfect(sample: Sample) -> ExoObservation:
     """Stage 1 without a mistake, as if its depth had come from a network and s* from the hands."""
     truth = true_observation(sample, LIMITS)
     scale = Scale(1.0, 0.01, 500, "hands")
-    return replace(truth, description=TEXT, scale=scale, depth_source="lite", stage_ms={"depth": 20.0, "hands": 30.0})
+    return replace(truth, description=TEXT, scale=scale, depth_source="lite", stage_ms=STAGES)
 
 
 def case_of(sample: Sample, observation: ExoObservation, **other: object) -> Case:
@@ -57,6 +61,7 @@ def case_of(sample: Sample, observation: ExoObservation, **other: object) -> Cas
     given = {
         "sample": sample,
         "observation": observation,
+        "description_ms": 12.0,
         "known_length": observation,
         "depth_topic": observation,
         "depth_map": DepthMap(observation.exo_depth, "lite", "relative"),
@@ -110,7 +115,11 @@ def test_without_a_mistake_every_error_is_zero_and_every_share_whole(sample: Sam
     known = truth[np.isfinite(truth)]
     expected = np.mean(np.abs(np.median(known) - known) / known)
     np.testing.assert_allclose(found["depth/constant/abs_rel"], [expected], rtol=1e-5)
-    assert found["time_ms/total"] == [50.0] and found["time_ms/frames_per_second"] == [20.0]
+    assert (
+        found["time_ms/description"] == [12.0]
+        and found["time_ms/total"] == [50.0]
+        and found["time_ms/frames_per_second"] == [20.0]
+    )
     assert found["x/configured/source"] == "truth" and found["x/auto/unavailable"] == "no weights"
     for absent in ("visible", "absent"):  # the head is cropped
         assert found[f"x/configured/{absent}/found"] == found[f"phi_ego/estimate/{absent}/mpjpe_mm"] == []
@@ -357,7 +366,11 @@ LANDMARKER = weights.manifest()["mediapipe_hands"]
 
 
 @pytest.mark.skipif(not LANDMARKER.path.is_file(), reason=f"{LANDMARKER.path} is missing: {LANDMARKER.cure}")
-def test_the_command_writes_both_files_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_both_files_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe = TemplateDescription.describe
+    monkeypatch.setattr(TemplateDescription, "describe", lambda *given: time.sleep(0.03) or describe(*given))
     root, out = tmp_path / "h2o", tmp_path / "out"
     write_h2o(root, ("subject1/h1/1", "subject2/h1/7"), range(2), ("cam0", "cam4"))
     h2o_splits(H2O(root).ids).write(root / "splits.json")
@@ -370,6 +383,7 @@ def test_the_command_writes_both_files_and_goes_on(tmp_path: Path, capsys: pytes
     assert list(said) == ["samples", *PARTS] and said["samples"] == 2
     assert said["depth"]["constant"]["abs_rel"]["n"] == 2
     assert len(list((out / "learned").rglob("*.json"))) == 2
+    assert 30 <= said["time_ms"]["description"]["median"] < 1000
     page = (out / "observation.md").read_text()
     assert page in capsys.readouterr().out and "### S_ego" in page and "| true depth true x |" in page
     # What is there is not measured again; what is missing is.

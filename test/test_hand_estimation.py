@@ -9,8 +9,8 @@ import pytest
 from scene import as_hand, curled_hand, hand_model, rest_hand
 from scipy.spatial.transform import Rotation
 
-from genego_ros.evaluation.pose_errors import pa_mpjpe
 from genego_ros.geometry.hand_model import MIRROR, hand_length
+from genego_ros.geometry.pose_errors import pa_mpjpe
 from genego_ros.observation.hands.detection import Detection, one_a_side
 from genego_ros.observation.hands.landmarks import OFFSETS, LandmarkedHand
 from genego_ros.observation.hands.proportions import Proportions

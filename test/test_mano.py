@@ -107,6 +107,10 @@ def test_pickles_are_imported_once_and_serve_as_the_hand_mesh(
     pickles.mkdir(parents=True)
     write_pickles(pickles, monkeypatch)
     (pickles / "MANO_RIGHT.npz").unlink()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GENEGO_WEIGHTS", str(tmp_path / "file"))
+    assert main(["weights", "import-mano", str(tmp_path / "mano")]) == 1
+    assert f"'{tmp_path}/file/mano' cannot be written (Not a directory)" in capsys.readouterr().err
     monkeypatch.setenv("GENEGO_WEIGHTS", str(tmp_path / "weights"))
     assert main(["weights", "import-mano", str(tmp_path / "mano")]) == 0
     path = tmp_path / "weights" / "mano" / "MANO_RIGHT.npz"
@@ -131,7 +135,7 @@ def test_what_cannot_be_imported_is_named(tmp_path: Path) -> None:
         import_mano(tmp_path, tmp_path / "out")
     for side in ("LEFT", "RIGHT"):
         (tmp_path / f"MANO_{side}.pkl").write_bytes(pickle.dumps({"v_template": np.zeros((778, 3))}))
-    with pytest.raises(GenEgoError, match="no model of MANO"):
+    with pytest.raises(GenEgoError, match="a model of MANO"):
         import_mano(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (tmp_path / "MANO_RIGHT.npz").write_bytes(b"no zip")
@@ -147,9 +151,28 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     arrays = dict(np.load(path))
     for name, value, said in (
         ("weights", np.zeros((778, 24)), r"weights is \(778, 24\), not \(778, 16\)"),
-        ("J_regressor", np.array(csc_matrix((16, 778)), object), "no model of MANO"),
+        ("J_regressor", np.array(csc_matrix((16, 778)), object), "a model of MANO"),
     ):
         np.savez(path, **{**arrays, name: value})
         with pytest.raises(GenEgoError, match=said) as error:
             load_mano(tmp_path)
         assert str(path) in str(error.value)
+
+
+def test_a_model_that_was_damaged_on_its_way_is_named(tmp_path: Path) -> None:
+    """Cut off, or with bytes changed within what is compressed, of which numpy, zipfile and zlib each say something."""
+    write_mano(tmp_path)
+    path = tmp_path / "MANO_RIGHT.npz"
+    np.savez_compressed(path, **dict(np.load(path)))
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-500], whole[:200] + bytes(len(whole) - 400) + whole[-200:], b"<html>".ljust(999)):
+        path.write_bytes(damaged)
+        for load in (lambda: load_mano(tmp_path), lambda: HandModel.load_mano(path)):
+            with pytest.raises(GenEgoError, match=f"{path}: cannot be loaded "):
+                load()
+    for place in range(100, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            HandModel.load_mano(path)
+        except GenEgoError as error:
+            assert str(path) in str(error)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from genego_ros.evaluation.pose_errors import mpjpe, pa_mpjpe, pose_error
 from genego_ros.geometry import rigid
+from genego_ros.geometry.pose_errors import mpjpe, pa_mpjpe, pose_error
 
 HAND = np.random.default_rng(0).normal((0.1, 0.0, 0.6), 0.05, (21, 3))
 CROSS = np.vstack([np.eye(3), -np.eye(3)])

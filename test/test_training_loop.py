@@ -149,11 +149,30 @@ def test_minutes_end_a_run(tmp_path: Path) -> None:
     assert 0.6 <= state["seconds"] < 3 and state["step"] > 5
 
 
+def files_of(folder: Path) -> set[str]:
+    """All but TensorBoard's, of which every run writes its own."""
+    return {path.name for path in folder.iterdir() if not path.name.startswith("events.")}
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(LinesTask(), SETTINGS, tmp_path)
+    before, files = (tmp_path / "checkpoint.pt").read_bytes(), files_of(tmp_path)
+
+    def fill(state: object, path: Path) -> None:
+        path.write_bytes(b"as much as fits")
+        raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr(torch, "save", fill)
+    with pytest.raises(GenEgoError, match=f"{tmp_path}: cannot be written .*make room"):
+        train(LinesTask(), replace(SETTINGS, steps=SETTINGS.steps + 1), tmp_path)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before and files_of(tmp_path) == files
+
+
 def test_a_damaged_checkpoint_is_refused_with_a_cure(tmp_path: Path) -> None:
     train(LinesTask(), SETTINGS, tmp_path)
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(GenEgoError, match=r"checkpoint\.pt: the checkpoint is damaged .* delete it to begin anew"):
+    with pytest.raises(GenEgoError, match=r"checkpoint\.pt: cannot be loaded .* or delete it to begin anew"):
         train(LinesTask(), SETTINGS, tmp_path)
 
 

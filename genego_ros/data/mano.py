@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from genego_ros.data.unpickling import load_pickle
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import GenEgoError, loading
 from genego_ros.geometry.hand_model import MANO_OPENPOSE, MANO_TIPS
 from genego_ros.types import SIDES, Array, Float64Array, Side
 
@@ -21,6 +21,7 @@ TIPS: dict[Side, tuple[int, ...]] = {"left": (745, 317, 445, 556, 673), "right":
 OPENPOSE = MANO_OPENPOSE
 """Keypoints from the 16 joints (wrist, index, middle, pinky, ring, thumb) with the 5 tips behind them."""
 _SHAPES = {"v_template": (778, 3), "shapedirs": (778, 3, 10), "posedirs": (778, 3, 135), "weights": (778, JOINTS)}
+_CURE = "a model of MANO is wanted, arrays of numbers named as in its files"
 
 
 @dataclass(frozen=True)
@@ -102,15 +103,13 @@ def _arrays(stem: Path, side: Side) -> dict[str, Array]:
     path = stem.with_suffix(".pkl")
     if not path.is_file():
         raise GenEgoError(f"{path}: no such file; get it from https://mano.is.tue.mpg.de")
-    try:
+    with loading(path, _CURE):
         content = load_pickle(path)
         _model(content, side)
         dense = {name: value.toarray() if hasattr(value, "toarray") else value for name, value in content.items()}
         arrays = {name: np.asarray(value) for name, value in dense.items()}
         if np.asarray(arrays["f"]).shape[1:] != (3,):
             raise ValueError(f"f is {arrays['f'].shape}, not (1538, 3)")
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise GenEgoError(f"{path}: no model of MANO ({error}); arrays named as in MANO's files are wanted") from error
     return {name: value for name, value in arrays.items() if value.dtype.kind in "fiub"}
 
 
@@ -118,13 +117,9 @@ def _load(stem: Path, side: Side) -> Mano:
     path = stem.with_suffix(".npz") if stem.with_suffix(".npz").is_file() else stem.with_suffix(".pkl")
     if not path.is_file():
         raise GenEgoError(f"{stem}.npz or .pkl: no such file; get it from https://mano.is.tue.mpg.de")
-    try:
+    with loading(path, _CURE):
         arrays: Mapping[str, Any] = np.load(path) if path.suffix == ".npz" else load_pickle(path)
         return _model(arrays, side)
-    except (KeyError, ValueError, TypeError) as error:
-        raise GenEgoError(
-            f"{path}: no model of MANO ({error}); arrays of numbers named as in MANO's files are wanted"
-        ) from error
 
 
 def _model(arrays: Mapping[str, Any], side: Side) -> Mano:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from genego_ros.data.encoding import metres
 from genego_ros.data.mano import load_mano
 from genego_ros.data.plausible import check_hand, check_pose
 from genego_ros.data.sample import Sample, SampleId, View
@@ -218,9 +219,7 @@ class TACO(ListedDataset):
             raise GenEgoError(
                 f"{path}: {raw.shape[1]} x {raw.shape[0]} pixels, color.mp4 has {rgb.shape[1]} x {rgb.shape[0]}"
             )
-        depth = raw.astype(np.float32) * np.float32(1 / DEPTH_UNITS)
-        depth[raw == 0] = np.nan
-        return depth
+        return metres(raw, 1 / DEPTH_UNITS)
 
     def _keypoints(self, poses: _Poses, id: SampleId) -> Float64Array:
         """float64 (2, 21, 3), world; NaN where there is no hand or no model of it."""

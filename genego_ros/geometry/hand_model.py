@@ -6,16 +6,15 @@ is rotated and stretched onto its two keypoints, and linear blend skinning carri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import GenEgoError, loading
 from genego_ros.types import KEYPOINTS, Array, Float64Array, FloatArray, Side
 
 FaceArray = NDArray[np.uint32]
@@ -61,10 +60,8 @@ class HandModel:
         cure = "restore models/hand_mesh.safetensors or rebuild it with models/build_hand_mesh.py"
         if not Path(path).is_file():
             raise GenEgoError(f"hand mesh '{path}' does not exist; {cure}")
-        try:
+        with loading(path, cure):
             tensors = load_file(path)
-        except SafetensorError as error:
-            raise GenEgoError(f"hand mesh '{path}' cannot be read ({error}); {cure}") from error
         missing = {"vertices", "faces", "skin_weights", "skin_bones", "keypoints", "parents"} - tensors.keys()
         if missing or not np.array_equal(tensors["parents"], PARENTS):
             raise GenEgoError(f"'{path}' is no hand mesh of 21 bones; {cure}")
@@ -84,11 +81,8 @@ class HandModel:
             GenEgoError: the file is missing, cannot be read or holds another model.
         """
         cure = "run ./genego weights import-mano DIR again, or remove the file"
-        try:
-            with np.load(path) as file:
-                arrays = {name: file[name] for name in ("v_template", "weights", "J_regressor", "f")}
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
-            raise GenEgoError(f"MANO's hand '{path}' cannot be read ({error}); {cure}") from error
+        with loading(path, cure), np.load(path) as file:
+            arrays = {name: file[name] for name in ("v_template", "weights", "J_regressor", "f")}
         template = arrays["v_template"].astype(np.float64)
         if (
             template.shape != (778, 3)
@@ -236,6 +230,15 @@ def smallest_rotations(a: Float64Array, b: Float64Array, hinge: Float64Array) ->
         half_turn = 2 * across[:, :, None] * across[:, None, :] - np.eye(3)
         rotation = np.where(opposite, half_turn, rotation)
     return rotation
+
+
+def mean_pose(hands: Sequence[Array]) -> Float64Array:
+    """The mean of (2, 21, 3), NaN where there is no hand: float64 (2, 21, 3), NaN where there never is one."""
+    stacked = np.array(hands, np.float64).reshape(-1, 2, KEYPOINTS, 3)
+    there = np.isfinite(stacked)
+    with np.errstate(invalid="ignore"):
+        mean: Float64Array = np.where(there, stacked, 0.0).sum(axis=0) / there.sum(axis=0)
+    return mean
 
 
 def hand_length(keypoints: FloatArray) -> float:

@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from genego_ros.efficientnet import CHANNELS, DEVIATION, MEAN, EfficientNetLite0, fold, load_efficientnet
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import GenEgoError, loading
 from genego_ros.types import KEYPOINTS, SIDES, Camera, Float64Array, FloatArray
 
 HANDS = len(SIDES)
@@ -216,16 +216,12 @@ class _Base(nn.Module):
         )
 
     def start(self, folder: Path) -> None:
-        try:
+        cure = f"give a folder with a ViT-B/16 for {self.vit.config.image_size} pixels: config.json, model.safetensors"
+        with loading(folder, cure):
             vit = type(self.vit).from_pretrained(
                 folder, add_pooling_layer=False, local_files_only=True, use_safetensors=True, dtype=torch.float32
             )
             self.vit.load_state_dict(vit.state_dict())
-        except (OSError, ValueError, RuntimeError) as error:
-            raise GenEgoError(
-                f"{folder}: no ViT-B/16 for {self.vit.config.image_size} pixels ({error}); give a folder with the "
-                "config.json and model.safetensors of one"
-            ) from error
 
     def forward(self, pictures: Tensor, view: Tensor) -> Tensor:
         seen: Tensor = self.vit(pictures).last_hidden_state + view
@@ -282,16 +278,10 @@ def load_network(path: Path) -> EgoHandNetwork:
     Raises:
         GenEgoError: the file cannot be read, is damaged, or holds weights of something else; names the path.
     """
-    try:
+    with loading(path, "copy the weights of phi_ego again, or make them with ./genego train ego-hand"):
         with safe_open(path, "pt") as file:
             form = Form.parse((file.metadata() or {})["configuration"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
         network = EgoHandNetwork(form)
         network.load_state_dict(tensors)
-    except (OSError, SafetensorError) as error:
-        raise GenEgoError(f"{path}: the weights cannot be read ({error}); copy them again") from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise GenEgoError(
-            f"{path}: no weights of phi_ego ({error}); make such a file with ./genego train ego-hand"
-        ) from error
     return network.eval()

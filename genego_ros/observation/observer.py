@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -205,10 +206,20 @@ def _depth_source(depth_map: DepthMap | None, scale: Scale) -> str:
     return depth_map.source if depth_map else "hands"
 
 
-def load_hand_mesh() -> HandModel:
-    """The hand behind D_hand: MANO's where the user has imported it, as in the paper, else the one that ships."""
+def hand_mesh_file() -> Path:
+    """Of the hand behind D_hand: MANO's where the user has imported it, as in the paper, else the one that ships.
+
+    Raises:
+        GenEgoError: neither is there.
+    """
     mano = weights.mano_directory() / "MANO_RIGHT.npz"
-    return HandModel.load_mano(mano) if mano.is_file() else HandModel.load(weights.locate("hand_mesh"))
+    return mano if mano.is_file() else weights.locate("hand_mesh")
+
+
+def load_hand_mesh() -> HandModel:
+    """See `hand_mesh_file`."""
+    path = hand_mesh_file()
+    return HandModel.load_mano(path) if path.suffix == ".npz" else HandModel.load(path)
 
 
 class StageClock:

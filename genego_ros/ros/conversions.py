@@ -17,6 +17,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
+from genego_ros.data.encoding import metres
 from genego_ros.errors import GenEgoError
 from genego_ros.msg import Hand as HandMessage
 from genego_ros.types import SIDES, Array, BoolArray, ByteArray, Camera, Cloud, FloatArray, Hand
@@ -122,7 +123,7 @@ def depth_from_image(message: Image) -> FloatArray:
             "is this the depth topic?"
         )
     dtype, unit = _DEPTH[message.encoding]
-    return _metres(_pixels(message, np.dtype(dtype), 1), unit)
+    return metres(_pixels(message, np.dtype(dtype), 1), unit)
 
 
 def from_compressed(message: CompressedImage) -> ByteArray:
@@ -156,8 +157,8 @@ def depth_from_compressed(message: CompressedImage) -> FloatArray:
         _, a, b = _DEPTH_HEADER.unpack_from(message.data)
         with np.errstate(divide="ignore"):
             inverse = np.float32(a) / (depth.astype(np.float32) - np.float32(b))
-        return _metres(np.where(depth > 0, inverse, np.nan), 1.0)
-    return _metres(depth, 0.001)
+        return metres(np.where(depth > 0, inverse, np.nan), 1.0)
+    return metres(depth)
 
 
 def to_compressed(rgb: ByteArray, stamp_ns: int, frame_id: str, quality: int = 90) -> CompressedImage:
@@ -278,14 +279,6 @@ def _pixels(message: Image, dtype: np.dtype[Any], channels: int) -> Array:
         strides=(step, channels * dtype.itemsize, dtype.itemsize),
     )
     return pixels[..., 0] if channels == 1 else pixels
-
-
-def _metres(raw: Array, unit: float) -> FloatArray:
-    depth = raw.astype(np.float32)
-    if unit != 1.0:
-        depth *= np.float32(unit)
-    depth[~((depth > 0) & (depth < np.inf))] = np.nan
-    return depth
 
 
 def _decoded(message: CompressedImage, flags: int, skip: int = 0) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from genego_ros.errors import GenEgoError
+from genego_ros.atomic import write_whole
+from genego_ros.errors import GenEgoError, loading
 
 _STATE = {"settings", "precision", "step", "seconds", "network", "average", "optimizer", "scaler"}
 """What a checkpoint holds."""
@@ -26,13 +27,9 @@ def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    try:
+    with loading(path, "put a copy of the checkpoint back, or delete it to begin anew"):
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         missing = _STATE - state.keys()
-    except Exception as error:  # the zip's, the pickle's and torch's own errors have no common ground
-        raise GenEgoError(
-            f"{path}: the checkpoint is damaged ({error}); put a copy back, or delete it to begin anew"
-        ) from error
     if missing:
         raise GenEgoError(f"{path}: no checkpoint of this program (no {min(missing)}); delete it to begin anew")
     return state
@@ -48,14 +45,7 @@ def save_weights(
     tensors = {name: _half(tensor.detach().cpu()) for name, tensor in network.state_dict().items()}
     texts = {name: str(value) for name, value in (metadata or {}).items()}
     content = save(tensors, {"configuration": json.dumps(dict(configuration), sort_keys=True), **texts})
-    write_whole(path, lambda partial: partial.write_bytes(content))
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill another file beside `path`, which then takes its place: nobody ever sees half a file."""
-    partial = path.with_name(f"{path.name}.partial")
-    write(partial)
-    partial.replace(path)
+    write_whole(path, content)
 
 
 def _half(tensor: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from genego_ros.data.h2o import EGO_CAMERA, H2O
 from genego_ros.data.sample_ids import SampleIds
 from genego_ros.data.splits import ALL, FILE, Splits
 from genego_ros.errors import GenEgoError
-from genego_ros.evaluation.depth_errors import DepthError, depth_error, median_factor
+from genego_ros.geometry.depth_errors import DepthError, depth_error, median_factor
 from genego_ros.observation.depth.lite import predict
 from genego_ros.observation.depth.lite_network import LiteNetwork, load_network_to_train, start_network
 from genego_ros.observation.depth.upsampling import upsample

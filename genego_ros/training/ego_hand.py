@@ -21,6 +21,8 @@ from genego_ros.data.sample_ids import SampleIds
 from genego_ros.data.splits import ALL, FILE, TRAIN, Splits
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry import rigid
+from genego_ros.geometry.hand_model import MIRROR, mean_pose
+from genego_ros.geometry.pose_errors import pa_mpjpe, pose_error
 from genego_ros.geometry.umeyama import align
 from genego_ros.observation.ego_hand_network import (
     EYES,
@@ -47,7 +49,6 @@ _HEAD = 0.12
 """Metres, a head's radius."""
 _SEEN_SHARE = 0.5
 """A hand is in the picture when so many of its keypoints are; whether something hides it does not matter."""
-_MIRROR = np.array([-1.0, 1.0, 1.0])
 _TURN_DEG = (3.0, 4.0, 3.0)
 """Standard deviations of the virtual camera's rotation about x, y and z."""
 _ZOOM = (0.95, 1.35)
@@ -111,7 +112,7 @@ class EgoHandTask:
         self.configuration: Mapping[str, Any] = asdict(network.form)
         self.fingerprint = pairs.fingerprint
         self.rates = _RATES
-        self.mean = mean_pose(pairs.ego)
+        self.mean = symmetric_mean(pairs.ego)
         if not network.hints.bias.any():  # it is yet to be trained
             network.begin(self.mean, mean_hints(pairs))
 
@@ -193,8 +194,8 @@ def mirrored(look: Look) -> Look:
     """The same moment in a mirror: a left hand is a right hand there, and x of both optical frames turns round."""
     camera = look.camera
     flipped = replace(camera, cx=camera.width - 1 - camera.cx)
-    flip = np.diag([*_MIRROR, 1.0])
-    exo, ego = look.exo[::-1] * _MIRROR, look.ego[::-1] * _MIRROR
+    flip = np.diag([*MIRROR, 1.0])
+    exo, ego = look.exo[::-1] * MIRROR, look.ego[::-1] * MIRROR
     return Look(look.picture[:, ::-1], flipped, exo, ego, flip @ look.T_exo_ego @ flip)
 
 
@@ -281,18 +282,16 @@ def recolored(picture: ByteArray, rng: np.random.Generator) -> ByteArray:
     return out
 
 
-def mean_pose(ego: Float64Array) -> Float64Array:
-    """float64 (2, 21, 3) of (N, 2, 21, 3) with NaN, the same for both sides but for the mirror.
+def symmetric_mean(ego: Float64Array) -> Float64Array:
+    """The mean pose, float64 (2, 21, 3), of (N, 2, 21, 3) with NaN and of their mirror images, which are seen as often.
 
     Raises:
         GenEgoError: no hand has a label.
     """
-    right = np.concatenate([ego[:, 1], ego[:, 0] * _MIRROR])
-    right = right[np.isfinite(right).all(axis=(1, 2))]
-    if not len(right):
+    mean = mean_pose([*ego, *(ego[:, ::-1] * MIRROR)])
+    if not np.isfinite(mean).all():
         raise GenEgoError("no hand of these samples has a label in the ego view; choose other recordings")
-    mean = right.mean(axis=0)
-    return np.stack([mean * _MIRROR, mean])
+    return mean
 
 
 def mean_hints(pairs: Pairs) -> FloatArray:
@@ -335,7 +334,7 @@ def measures(network: nn.Module, pairs: Pairs, form: Form, mean: Float64Array) -
     error = 1000 * np.linalg.norm(estimate - pairs.ego, axis=3).mean(axis=2)
     constant = 1000 * np.linalg.norm(mean - pairs.ego, axis=3).mean(axis=2)
     degrees, centimetres = np.array([_x_error(estimate[i], pairs, int(i), labelled[i]) for i in rows]).T
-    shapes = [_pa_mpjpe(estimate[i], pairs.ego[i]) for i in zip(*np.nonzero(labelled), strict=True)]
+    shapes = [pa_mpjpe(estimate[i], pairs.ego[i]) for i in zip(*np.nonzero(labelled), strict=True)]
     square = np.square(estimate - pairs.ego).mean(axis=(2, 3)) / prediction.log_variance.double().exp().numpy()
     errors = {
         "mpjpe": error[labelled],
@@ -357,13 +356,8 @@ def sees_head(pairs: Pairs, index: int) -> bool:
     return bool(z > 0 and _HEAD - left < x < right - _HEAD and _HEAD - above < y < below - _HEAD)
 
 
-def _pa_mpjpe(estimate: Float64Array, truth: Float64Array) -> float:
-    moved = rigid.apply(align(estimate, truth, with_scale=True).matrix, estimate)
-    return float(np.linalg.norm(moved - truth, axis=1).mean())
-
-
 def _x_error(estimate: Float64Array, pairs: Pairs, index: int, hands: NDArray[np.bool_]) -> tuple[float, float]:
     """Degrees between the directions, centimetres between the eyes."""
     T_ego_exo = align(pairs.exo[index][hands].reshape(-1, 3), estimate[hands].reshape(-1, 3)).matrix
-    found, true = rigid.invert(T_ego_exo), rigid.invert(pairs.T_ego_exo[index])
-    return float(np.degrees(rigid.rotation_angle(found, true))), 100 * float(np.linalg.norm(found[:3, 3] - true[:3, 3]))
+    metres, radians = pose_error(rigid.invert(T_ego_exo), rigid.invert(pairs.T_ego_exo[index]))
+    return float(np.degrees(radians)), 100 * metres

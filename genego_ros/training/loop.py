@@ -34,8 +34,9 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset, default_convert
 from tqdm import tqdm
 
+from genego_ros.atomic import whole
 from genego_ros.errors import GenEgoError
-from genego_ros.training.checkpoint import read_checkpoint, save_weights, write_whole
+from genego_ros.training.checkpoint import read_checkpoint, save_weights
 from genego_ros.training.curve import draw_curve, read_log
 from genego_ros.types import Array
 
@@ -327,7 +328,8 @@ class _Run:
             "scaler": scaler.state_dict() if scaler is not None else {},
         }
         try:
-            write_whole(self.out / CHECKPOINT, lambda partial: torch.save(state, partial))
+            with whole(self.out / CHECKPOINT) as growing:
+                torch.save(state, growing)
             metadata = {"seed": self.settings.seed, "steps": self.step, "data": self.task.fingerprint}
             save_weights(self.average.module, self.task.configuration, self.out / WEIGHTS, metadata)
             draw_curve(self.out / LOG, self.out / CURVE)

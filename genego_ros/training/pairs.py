@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from genego_ros.atomic import whole
 from genego_ros.data.fingerprint import fingerprint
 from genego_ros.data.sample import Dataset, SampleId
 from genego_ros.errors import GenEgoError
@@ -96,6 +97,5 @@ def _write(dataset: Dataset, ids: Sequence[SampleId], size: tuple[int, int], pic
                     lists[name].append(value)
                 bar.update()
     rows.flush()
-    partial = labels.with_suffix(".partial.npz")
-    np.savez(partial, **{name: np.stack(values) for name, values in lists.items()})  # type: ignore[arg-type]
-    partial.replace(labels)
+    with whole(labels) as growing, growing.open("wb") as file:  # to a path savez would add a suffix
+        np.savez(file, **{name: np.stack(values) for name, values in lists.items()})  # type: ignore[arg-type]

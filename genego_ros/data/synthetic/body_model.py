@@ -10,12 +10,11 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from genego_ros import weights
 from genego_ros.data.synthetic.hand_rig import HandRig, wrist_frame
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import loading
 from genego_ros.types import KEYPOINTS, BoolArray, Float64Array, FloatArray, Side
 
 REGIONS = ("trunk", "hands", "feet", "face", "scalp", "lips", "mouth", "lids", "nails", "eyes")
@@ -92,7 +91,7 @@ def load() -> BodyModel:
     """
     path = weights.locate("body")
     cure = "restore models/body.safetensors or rebuild it with models/build_body.py"
-    try:
+    with loading(path, cure):
         tensors = load_file(path)
         strength = tensors["skin_weights"].astype(np.float64)
         return BodyModel(
@@ -111,8 +110,6 @@ def load() -> BodyModel:
             people=tensors["people"],
             people_traits=tensors["people_traits"],
         )
-    except (SafetensorError, KeyError) as error:
-        raise GenEgoError(f"body model '{path}' cannot be read ({error}); {cure}") from error
 
 
 def _downwards(stored: NDArray[np.uint16]) -> FloatArray:

@@ -26,6 +26,8 @@ class Case:
     sample: Sample
     observation: ExoObservation
     """Of the picture and its intrinsics alone."""
+    description_ms: float | None
+    """How long its description was written, beside the stream; None where there is none yet."""
     known_length: ExoObservation | None
     """Likewise, with the person's true hand length; None where no hand tells it."""
     depth_topic: ExoObservation | None

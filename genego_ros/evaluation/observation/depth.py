@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genego_ros.evaluation.depth_errors import comparable, depth_error, median_factor
 from genego_ros.evaluation.observation.case import UNAVAILABLE, Case, Values
+from genego_ros.geometry.depth_errors import comparable, depth_error, median_factor
 from genego_ros.types import Float64Array, FloatArray
 
 _RAMP = 2.0

@@ -9,8 +9,8 @@ from scipy.optimize import linear_sum_assignment
 
 from genego_ros.data.sample import View
 from genego_ros.evaluation.observation.case import UNAVAILABLE, Case, Values
-from genego_ros.evaluation.pose_errors import mpjpe, pa_mpjpe
 from genego_ros.geometry.camera import project
+from genego_ros.geometry.pose_errors import mpjpe, pa_mpjpe
 from genego_ros.types import SIDES, ExoObservation, Float64Array, Hand, Side
 
 _SAME = 0.5

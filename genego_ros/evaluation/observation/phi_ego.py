@@ -8,8 +8,8 @@ import numpy as np
 
 from genego_ros.data.sample import Sample
 from genego_ros.evaluation.observation.case import GROUPS, UNAVAILABLE, Case, Values
-from genego_ros.evaluation.pose_errors import mpjpe, pa_mpjpe
 from genego_ros.geometry import rigid
+from genego_ros.geometry.pose_errors import mpjpe, pa_mpjpe
 from genego_ros.types import SIDES, Array, Float64Array, Viewpoint
 
 

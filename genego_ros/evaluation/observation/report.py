@@ -58,6 +58,7 @@ COLUMNS = {
     "missed": _share("hands missed"),
     "invented": _share("hands invented"),
     "contact": _share("contact right"),
+    "description": Column("description, beside the stream", 1),
 }
 """How people read each number; names that are not here are milliseconds."""
 _TITLES = {

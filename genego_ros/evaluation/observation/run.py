@@ -20,8 +20,9 @@ from genego_ros.evaluation.observation.summary import summarise
 from genego_ros.evaluation.observation.truth import head_of
 from genego_ros.evaluation.observation.watch import Watcher
 from genego_ros.evaluation.store import Resumable, save
+from genego_ros.geometry.hand_model import mean_pose
 from genego_ros.parameters import DepthParameters
-from genego_ros.types import KEYPOINTS, Array, Float64Array
+from genego_ros.types import KEYPOINTS, Float64Array
 
 LEARNED = 300
 """Samples of a train list, evenly spread, over which the mean pose is taken."""
@@ -118,10 +119,13 @@ def measure(case: Case, limits: DepthParameters) -> Values:
 
 
 def _times(case: Case) -> Values:
-    """Milliseconds of the last of the settling frames, by stage; `total` is their sum."""
-    stages = case.observation.stage_ms
+    """Milliseconds of the last of the settling frames, by stage, and of the description, which was written of the first
+    of them; `total` is the sum of what a stream waits for, so without the description."""
+    stages = {stage: taken for stage, taken in case.observation.stage_ms.items() if stage != "description"}
     total = sum(stages.values())
     values: Values = {f"time_ms/{stage}": [taken] for stage, taken in {**stages, "total": total}.items()}
+    if case.description_ms is not None:
+        values["time_ms/description"] = [case.description_ms]
     return values | ({"time_ms/frames_per_second": [1e3 / total]} if total else {})
 
 
@@ -168,12 +172,3 @@ def _of_split(
     found = summarise(values, [id.sequence for id in ids], seed)
     found["phi_ego"].get("mean_pose", {})["of"] = source
     return {"samples": len(ids), **found}
-
-
-def mean_pose(hands: Sequence[Array]) -> Float64Array:
-    """The mean of (2, 21, 3), NaN where there is no hand: float64 (2, 21, 3), NaN where there never is one."""
-    stacked = np.array(hands, np.float64).reshape(-1, 2, 21, 3)
-    there = np.isfinite(stacked)
-    with np.errstate(invalid="ignore"):
-        mean: Float64Array = np.where(there, stacked, 0.0).sum(axis=0) / there.sum(axis=0)
-    return mean

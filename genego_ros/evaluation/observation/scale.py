@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genego_ros.evaluation.depth_errors import comparable
 from genego_ros.evaluation.observation.case import UNAVAILABLE, Case, Values
+from genego_ros.geometry.depth_errors import comparable
 from genego_ros.types import ExoObservation, FloatArray
 
 _FITTED = ("hands", "carried")

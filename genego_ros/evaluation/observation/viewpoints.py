@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from genego_ros.evaluation.observation.case import GROUPS, UNAVAILABLE, Case, Values
-from genego_ros.evaluation.pose_errors import pose_error
+from genego_ros.geometry.pose_errors import pose_error
 from genego_ros.geometry.rigid import invert
 from genego_ros.types import Float64Array, Viewpoint
 

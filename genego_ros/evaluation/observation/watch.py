@@ -53,9 +53,11 @@ class Watcher:
         view = sample.exo[0]
         frame = replace(view.frame, depth=None)
         observation = self._observe(frame, sample)
+        described = self._observer.descriptions.latest
         return Case(
             sample=sample,
             observation=observation,
+            description_ms=described.taken_ms if described else None,
             known_length=self._with_length(frame, sample),
             depth_topic=None if view.frame.depth is None else self._topic(view.frame, sample),
             depth_map=self._depth.estimate(frame),

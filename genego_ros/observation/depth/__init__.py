@@ -19,6 +19,9 @@ BACKENDS = {
     "vggt": "genego_ros.observation.depth.vggt:VGGT",
 }
 
+HFOV_DEG = (10.0, 150.0)
+"""Degrees; a field of view that a network tells is held within, whatever picture it is shown."""
+
 DepthKind = Literal["metric", "relative", "disparity"]
 
 

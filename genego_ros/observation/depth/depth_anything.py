@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
 
 from genego_ros.device import resolve_device
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import GenEgoError, loading
 from genego_ros.observation.depth import DepthKind, DepthMap
 from genego_ros.observation.depth.local_weights import weights_folder
 from genego_ros.parameters import Parameters
@@ -29,7 +29,7 @@ class DepthAnything:
         self.parameters = parameters
         folder = weights_folder(parameters, _FILES, _SOURCE)
         self._device = resolve_device(parameters.device)
-        try:
+        with loading(folder, f"download {_SOURCE} again, all files of it"):
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
             if config.model_type != "depth_anything":
                 raise GenEgoError(f"{folder}: holds the model '{config.model_type}'; give {_SOURCE}")
@@ -37,10 +37,6 @@ class DepthAnything:
             network = AutoModelForDepthEstimation.from_pretrained(
                 folder, config=config, local_files_only=True, use_safetensors=True
             )
-        except (OSError, ValueError, RuntimeError) as error:
-            if isinstance(error, GenEgoError):
-                raise
-            raise GenEgoError(f"{folder}: cannot be loaded ({error}); download the model again") from error
         self._network = network.eval().to(self._device)
         self._kind: DepthKind = "metric" if config.depth_estimation_type == "metric" else "disparity"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import torch
 from genego_ros import weights
 from genego_ros.device import resolve_device
 from genego_ros.geometry.squeeze import squeeze
-from genego_ros.observation.depth import DepthMap
+from genego_ros.observation.depth import HFOV_DEG, DepthMap
 from genego_ros.observation.depth.lite_network import LiteNetwork, load_network, network_size
 from genego_ros.observation.depth.upsampling import upsample
 from genego_ros.parameters import Parameters
 from genego_ros.types import ByteArray, Camera, FloatArray, Frame
+
+_LOG_TANGENTS = tuple(math.log(math.tan(math.radians(degrees) / 2)) for degrees in HFOV_DEG)
 
 
 class LiteDepth:
@@ -52,10 +55,12 @@ def predict(network: LiteNetwork, rgb: ByteArray, device: str) -> tuple[FloatArr
 
     Returns:
         The inverse of the relative depth, float32 (h / 2, w / 2) for the w and h of `network_size`; the tangent of
-        half the horizontal field of view.
+        half the horizontal field of view, which is held within `HFOV_DEG`.
     """
     size = network_size(rgb.shape[1], rgb.shape[0])
     picture: Any = torch.from_numpy(np.ascontiguousarray(squeeze(rgb, *size))).to(device)
     # Permuted alone, so that it lies in memory as channels_last wants it.
     found = network(picture[None].permute(0, 3, 1, 2) / 255.0)
-    return torch.exp(-found.log_depth[0]).float().cpu().numpy(), float(found.log_tangent[0].exp())
+    # Here and not in the network, whose gradient training needs outside too.
+    log_tangent = min(max(float(found.log_tangent[0]), _LOG_TANGENTS[0]), _LOG_TANGENTS[1])
+    return torch.exp(-found.log_depth[0]).float().cpu().numpy(), math.exp(log_tangent)

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from genego_ros.efficientnet import DEVIATION, MEAN, EfficientNetLite0, fold, load_efficientnet
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import loading
 
 STEP = 32
 """Pictures' sides are multiples of this."""
@@ -27,7 +26,7 @@ LEAST_BLOCKS, MOST_BLOCKS = 54, 64
 LONGEST = 3.5
 """Ratio of the sides above which a picture is squeezed."""
 NEAREST, FARTHEST = 0.05, 50.0
-"""Metres; what the network says is held within, so that it is finite whatever it is shown."""
+"""Metres; the depth that the network says is held within, so that it is finite whatever it is shown."""
 _ENCODED = (16, 24, 40, 112, 192)
 """Channels of the encoder at 1/2, 1/4, 1/8, 1/16 and 1/32; its last block is left out."""
 _DECODED = (24, 48, 96, 160)
@@ -43,7 +42,8 @@ class Prediction(NamedTuple):
     """float (N, H / 2, W / 2): natural logarithm of the depth along z, in metres but for one factor a picture; the
     factor is as near to 1 as one picture can tell."""
     log_tangent: Tensor
-    """float (N,): natural logarithm of the tangent of half the horizontal field of view."""
+    """float (N,): natural logarithm of the tangent of half the horizontal field of view; any number, which
+    `lite.predict` holds within `HFOV_DEG`."""
 
 
 def network_size(width: int, height: int) -> tuple[int, int]:
@@ -139,12 +139,7 @@ def load_network_to_train(path: Path) -> LiteNetwork:
         GenEgoError: no such file, or not this network's weights.
     """
     network = LiteNetwork()
-    try:
+    cure = "make weights of the depth backend `lite` with ./genego train depth, or leave depth.weights empty"
+    with loading(path, cure):
         network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise GenEgoError(
-            f"{path}: no weights of the depth backend `lite` ({reason}); make them with ./genego train depth, or leave "
-            "the parameter depth.weights empty"
-        ) from error
     return network

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import pickle
 
 import numpy as np
 import torch
 
 from genego_ros.device import resolve_device
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import GenEgoError, loading
 from genego_ros.observation.depth import DepthKind, DepthMap
 from genego_ros.observation.depth.local_weights import weights_folder
 from genego_ros.parameters import Parameters
@@ -37,11 +36,9 @@ class MoGe:
         self.parameters = parameters
         path = weights_folder(parameters, (_FILE,), _SOURCE) / _FILE
         self._device = resolve_device(parameters.device)
-        try:
+        with loading(path, f"download {_SOURCE} again"):
             # Tensors, numbers and texts alone are read of the file (torch's weights_only).
             network = MoGeModel.from_pretrained(path)
-        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
-            raise GenEgoError(f"{path}: no model of MoGe-2 ({error}); download {_SOURCE} again") from error
         self._network = network.eval().to(self._device)
         self._kind: DepthKind = "metric" if hasattr(network, "scale_head") else "relative"
 

@@ -10,12 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
 from genego_ros.device import resolve_device
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import GenEgoError, loading
 from genego_ros.geometry.squeeze import squeeze
-from genego_ros.observation.depth import DepthMap
+from genego_ros.observation.depth import HFOV_DEG, DepthMap
 from genego_ros.observation.depth.local_weights import weights_folder
 from genego_ros.parameters import Parameters
 from genego_ros.types import Camera, Frame
@@ -38,13 +37,9 @@ class VGGT:
         folder = weights_folder(parameters, _FILES, _SOURCE)
         self._device = resolve_device(parameters.device)
         network_class = _network_class(parameters.depth.checkout)
-        try:
+        cure = f"download {_SOURCE} again, or update the checkout {parameters.depth.checkout}"
+        with loading(folder, cure):
             network = network_class.from_pretrained(str(folder), local_files_only=True, strict=True)
-        except (OSError, RuntimeError, TypeError, SafetensorError) as error:
-            raise GenEgoError(
-                f"{folder}: the weights do not fit the checkout {parameters.depth.checkout} ({error}); download "
-                f"{_SOURCE} again, or update the checkout"
-            ) from error
         self._network = network.eval().to(self._device)
 
     @torch.inference_mode()
@@ -58,8 +53,8 @@ class VGGT:
         depth = found["depth"][0, 0, ..., 0].float().cpu().numpy()
         values = cv2.resize(depth, (camera.width, camera.height), interpolation=cv2.INTER_LINEAR)
         # The last number of its pose encoding is the horizontal field of view in radians.
-        hfov = min(max(float(found["pose_enc"][0, 0, -1]), math.radians(10)), math.radians(150))
-        seen = Camera.from_hfov(camera.width, camera.height, math.degrees(hfov))
+        hfov_deg = min(max(math.degrees(float(found["pose_enc"][0, 0, -1])), HFOV_DEG[0]), HFOV_DEG[1])
+        seen = Camera.from_hfov(camera.width, camera.height, hfov_deg)
         return DepthMap(np.asarray(values, np.float32), "vggt", "relative", seen)
 
 
@@ -70,10 +65,11 @@ def _network_class(name: str) -> Any:
         raise GenEgoError(f"depth.checkout is '{name}': no checkout of VGGT, which the backend 'vggt' needs; {cure}")
     if str(checkout) not in sys.path:
         sys.path.append(str(checkout))
-    try:
-        from vggt.models import vggt
-    except ModuleNotFoundError as missing:
-        raise GenEgoError(
-            f"{checkout} needs the Python package '{missing.name}': pip install {missing.name}"
-        ) from missing
-    return vggt.VGGT
+    with loading(checkout, cure):
+        try:
+            from vggt.models import vggt
+        except ModuleNotFoundError as missing:
+            raise GenEgoError(
+                f"{checkout} needs the Python package '{missing.name}': pip install {missing.name}"
+            ) from missing
+        return vggt.VGGT

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from genego_ros.geometry.camera import rays
 from genego_ros.geometry.plane import dominant_plane
 from genego_ros.geometry.skeleton import BONES
-from genego_ros.types import Array, BoolArray, ByteArray, Camera, Float64Array, FloatArray, Frame, Hand
+from genego_ros.types import Array, BoolArray, ByteArray, Float64Array, FloatArray, Frame, Hand
 
 _STRIDE_PX = 320
 """The search runs on a picture about this wide: an object is many pixels even there."""
@@ -74,10 +75,9 @@ def touched(frame: Frame, depth: FloatArray, hands: Sequence[Hand]) -> list[Thin
         depth: D'_exo, float32 (H, W), metres, NaN invalid.
         hands: P_exo.
     """
-    small = _smaller(frame, depth)
-    points = _points(*small)
+    rgb, points = _smaller(frame, depth)
     flesh, near = _by_distance(points, hands)
-    return [_thing(points, small[0], flesh, near[index], hand) for index, hand in enumerate(hands)]
+    return [_thing(points, rgb, flesh, near[index], hand) for index, hand in enumerate(hands)]
 
 
 def color_name(rgb: Array) -> str:
@@ -90,30 +90,11 @@ def color_name(rgb: Array) -> str:
     return _COLORS[int(distances.argmin())][0]
 
 
-def _smaller(frame: Frame, depth: FloatArray) -> tuple[ByteArray, FloatArray, Camera]:
+def _smaller(frame: Frame, depth: FloatArray) -> tuple[ByteArray, FloatArray]:
+    """The picture that is searched, and its points: float32 (H, W, 3), metres, exo optical frame, NaN invalid."""
     stride = max(1, round(frame.camera.width / _STRIDE_PX))
     rgb, depth = frame.rgb[::stride, ::stride], depth[::stride, ::stride]
-    camera = frame.camera
-    return (
-        rgb,
-        depth,
-        Camera(
-            depth.shape[1],
-            depth.shape[0],
-            camera.fx / stride,
-            camera.fy / stride,
-            camera.cx / stride,
-            camera.cy / stride,
-        ),
-    )
-
-
-def _points(rgb: ByteArray, depth: FloatArray, camera: Camera) -> FloatArray:
-    """float32 (H, W, 3), metres, exo optical frame, NaN invalid."""
-    u, v = np.meshgrid(np.arange(camera.width, dtype=np.float32), np.arange(camera.height, dtype=np.float32))
-    rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], axis=2)
-    points: FloatArray = (rays * depth[..., None]).astype(np.float32)
-    return points
+    return rgb, rays(frame.camera.thinned(stride)) * depth[..., None]
 
 
 def _by_distance(points: FloatArray, hands: Sequence[Hand]) -> tuple[BoolArray, list[BoolArray]]:

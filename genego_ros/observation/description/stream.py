@@ -22,6 +22,8 @@ class Description:
     stamp_ns: int
     """Stamp of the frame that was described."""
     frame_id: str
+    taken_ms: float
+    """How long the describer wrote."""
 
 
 class DescriptionStream:
@@ -75,4 +77,6 @@ class DescriptionStream:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _describe(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Description:
-        return Description(self.describer.describe(frame, hands, depth), frame.stamp_ns, frame.frame_id)
+        start = time.perf_counter()
+        text = self.describer.describe(frame, hands, depth)
+        return Description(text, frame.stamp_ns, frame.frame_id, 1e3 * (time.perf_counter() - start))

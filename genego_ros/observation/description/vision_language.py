@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from genego_ros.device import resolve_device
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import GenEgoError, loading
 from genego_ros.parameters import Parameters
 from genego_ros.types import FloatArray, Frame, Hand
 
@@ -41,16 +41,12 @@ class VisionLanguageDescription:
                 "`hf download Qwen/Qwen2.5-VL-3B-Instruct --local-dir FOLDER` makes"
             )
         self._device = torch.device(resolve_device(parameters.device))
-        try:
+        cure = "fetch the model again, with its processor and safetensors, and install what it needs"
+        with loading(f"description backend 'qwen_vl': {folder}", cure):
             self._processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
             # Typed loosely: what a class of transformers has, its stubs say differently for each.
             model: Any = AutoModelForImageTextToText
             self._model = model.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype="auto")
-        except (OSError, ValueError, ImportError) as error:
-            raise GenEgoError(
-                f"description backend 'qwen_vl': {folder} cannot be loaded ({error}); fetch the model again, with its "
-                "processor and safetensors, and install what it needs"
-            ) from error
         self._model.to(self._device).eval()
 
     @torch.inference_mode()

@@ -32,7 +32,7 @@ class ACRHands:
 
         if not torch.cuda.is_available():
             raise GenEgoError("hands backend 'acr' runs on an NVIDIA GPU alone, and there is none; use mediapipe")
-        with working_in(checkout, "acr"):
+        with working_in(checkout, "acr", weights):
             sys.argv += ["--demo_mode", "image", "--model_path", str(weights)]
             from acr.mano_wrapper import MANOWrapper
             from acr.model import ACR

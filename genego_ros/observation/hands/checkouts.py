@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import GenEgoError, loading
 from genego_ros.parameters import HandParameters
 
 
@@ -51,12 +51,24 @@ def weights_of(parameters: HandParameters, default: Path) -> Path:
 
 
 @contextmanager
-def working_in(checkout: Path, backend: str) -> Iterator[None]:
+def working_in(checkout: Path, backend: str, weights: Path) -> Iterator[None]:
     """Inside, the checkout's modules can be imported, and its relative paths are right.
 
+    Args:
+        weights: what is loaded there, for the error.
+
     Raises:
-        GenEgoError: what was done inside lacks a package or a file, or the code there does not fit.
+        GenEgoError: what was done inside lacks a package or a file, the code there does not fit, or the weights are
+            damaged.
     """
+    what = f"hands backend '{backend}' from '{checkout}' with the weights '{weights}'"
+    cure = "get the weights again, and follow its README, with the files of MANO where it wants them"
+    with loading(what, cure), _standing_in(checkout, backend):
+        yield
+
+
+@contextmanager
+def _standing_in(checkout: Path, backend: str) -> Iterator[None]:
     before, arguments = Path.cwd(), sys.argv
     sys.path.insert(0, str(checkout))
     os.chdir(checkout)
@@ -67,11 +79,6 @@ def working_in(checkout: Path, backend: str) -> Iterator[None]:
         raise GenEgoError(
             f"hands backend '{backend}' needs the Python package '{error.name}', which is not installed; "
             f"install what {checkout / 'requirements.txt'} or its README lists"
-        ) from error
-    except (ImportError, OSError, AttributeError) as error:
-        raise GenEgoError(
-            f"hands backend '{backend}' cannot be loaded from '{checkout}' ({error}); follow its README, with the "
-            "files of MANO where it wants them"
         ) from error
     finally:
         sys.argv = arguments

@@ -83,7 +83,7 @@ class WiLoRHands(CropHands):
         checkout = checkout_of(parameters.hands, "https://github.com/rolpotamias/WiLoR", "wilor")
         pretrained = checkout / "pretrained_models"
         weights = weights_of(parameters.hands, pretrained / "wilor_final.ckpt")
-        with working_in(checkout, "wilor"):
+        with working_in(checkout, "wilor", weights):
             from ultralytics import YOLO
             from wilor.datasets.vitdet_dataset import ViTDetDataset
             from wilor.models import load_wilor
@@ -118,7 +118,7 @@ class HaMeRHands(CropHands):
         super().__init__(parameters)
         checkout = checkout_of(parameters.hands, "https://github.com/geopavlakos/hamer", "hamer")
         weights = weights_of(parameters.hands, checkout / "_DATA/hamer_ckpts/checkpoints/hamer.ckpt")
-        with working_in(checkout, "hamer"):
+        with working_in(checkout, "hamer", weights):
             from hamer.datasets.vitdet_dataset import ViTDetDataset
             from hamer.models import load_hamer
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from genego_ros.geometry.camera import rays
 from genego_ros.geometry.plane import dominant_plane
 from genego_ros.geometry.rigid import invert, look_at, unit
 from genego_ros.parameters import Parameters
@@ -74,8 +75,7 @@ def _surroundings(depth: FloatArray, camera: Camera, middle: Float64Array) -> Fl
     """Every few pixels' point within reach of the hands, float64 (N, 3), exo optical frame."""
     stride = max(1, round(math.sqrt(depth.size / _PLANE_POINTS)))
     z = depth[::stride, ::stride].astype(np.float64)
-    v, u = stride * np.indices(z.shape)
-    points = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=2)
+    points = rays(camera.thinned(stride)) * z[..., None]
     near: Float64Array = points[np.linalg.norm(points - middle, axis=2) < _REACH]
     return near
 
