@@ -119,7 +119,9 @@ class EgoHandNetwork(nn.Module):
         hints = torch.from_numpy(mean_hints)
         self.hints.bias.copy_(hints)
         rest = (torch.from_numpy(mean_pose).float() - seen_by_eyes(hints[None])[0]) / SPREAD
-        self.regressor[-1].bias.view(HANDS, -1)[:, : 3 * KEYPOINTS].copy_(rest.flatten(1))
+        bias = self.regressor[-1].bias
+        assert isinstance(bias, Tensor)
+        bias.view(HANDS, -1)[:, : 3 * KEYPOINTS].copy_(rest.flatten(1))
 
     def forward(self, pictures: Tensor, views: Tensor) -> Prediction:
         """P_ego.
