@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Literal
@@ -39,6 +41,26 @@ def seen_at(factors: tuple[float, ...], background: float = 2.0) -> np.ndarray:
     for index, factor in enumerate(factors):
         depth[drawn.hand == index] = factor * drawn.depth[drawn.hand == index]
     return depth
+
+
+UNCOMPILED = """
+import sys
+from numba.core.dispatcher import Dispatcher
+from genego_ros.genego import GenEgo
+genego = GenEgo()
+for name, module in sorted(sys.modules.items()):
+    for function in vars(module).values() if name.startswith("genego_ros.") else ():
+        if isinstance(function, Dispatcher) and function.targetoptions.get("inline") != "always":
+            print("compiled" if function.signatures else "uncompiled", name, function.__name__)
+genego.observer.close()
+"""
+
+
+def test_nothing_is_left_to_compile_at_the_first_hand() -> None:
+    """Where nothing is cached yet, what compiles when called takes seconds, in which a short recording is over."""
+    told = subprocess.run([sys.executable, "-c", UNCOMPILED], capture_output=True, text=True, check=True).stdout
+    assert "compiled genego_ros.observation.hands.settling _settle\n" in told
+    assert "uncompiled" not in told
 
 
 # calibrate -------------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ class ExoObserver:
         self._hand_estimator.close()
 
     def _warm_up(self) -> None:
-        """Compiles what is compiled on first use, so that the first frame is not a second late."""
+        """Does once what is done on first use, such as a GPU's start, so that the first frame is not a second late."""
         camera = Camera.from_hfov(64, 48, 60.0)
         keypoints = self._hand_model.rest_keypoints("right") + np.array([0, 0, 0.5], np.float32)
         mesh = (self._hand_model.fit(keypoints, "right"), self._hand_model.faces("right"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import float32, float64, int8, int64, njit, types, uint32, void
 from numpy.typing import NDArray
 
 from genego_ros.geometry.hand_model import FaceArray
@@ -45,7 +45,23 @@ def hand_depth(meshes: Sequence[tuple[FloatArray, FaceArray]], camera: Camera) -
     return HandDepth(depth, hand)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+# Compiled when imported, not at the first hand. The faces of a model are read-only.
+@njit(
+    void(
+        types.Array(float32, 2, "C", readonly=True),
+        types.Array(uint32, 2, "C", readonly=True),
+        float64,
+        float64,
+        float64,
+        float64,
+        int64,
+        float32[:, ::1],
+        int8[:, ::1],
+    ),
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
 def _rasterise(
     vertices: Any,
     faces: Any,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from numba import njit
+from numba import float64, int64, njit, types
 
 from genego_ros.geometry.skeleton import FINGERS
 from genego_ros.types import Camera, Float64Array, FloatArray
@@ -55,7 +55,21 @@ def settle(placed: Float64Array, pixels: FloatArray, camera: Camera, deviations:
     return settled
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+# Compiled when imported, not at the first hand.
+@njit(
+    float64[:, ::1](
+        types.Array(float64, 2, "C", readonly=True),
+        types.Array(float64, 2, "C", readonly=True),
+        float64[::1],
+        int64[:, ::1],
+        float64[:, ::1],
+        float64[::1],
+        float64[::1],
+    ),
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
 def _settle(placed, bones, lengths, pairs, pixels, deviations, K):  # type: ignore[no-untyped-def]
     P, n = placed.copy(), 3 * len(placed)
     length_weight, direction_weight = 1.0 / LENGTH_DEVIATION**2, 1.0 / DIRECTION_DEVIATION**2
