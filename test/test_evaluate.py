@@ -426,8 +426,8 @@ def test_what_other_weights_made_is_refused(
             file.write_bytes(b"as it was")
     named = {name: str(files[name]) for name in ("depth.weights", "ego_hand.weights")}
     parameters = Parameters.from_mapping({**named, "description.weights": str(tmp_path / "model")})
-    out = tmp_path / "out"
-    Store(out, settings(dataset, "estimated", parameters))
+    out, made = tmp_path / "out", SampleId("sample", "cam0", 0)
+    Store(out, settings(dataset, "estimated", parameters)).write("direct", made, np.zeros((8, 8, 3), np.uint8))
     if changed is None:
         Store(out, settings(dataset, "estimated", parameters))
         return
