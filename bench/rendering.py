@@ -6,7 +6,6 @@ as cores do as much each. What stages a recording before its first frame is told
 
 from __future__ import annotations
 
-import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -18,6 +17,7 @@ from bench import Result
 from genego_ros.data.h2o_format import EGO_CAMERA
 from genego_ros.data.synthetic.recipe import RecordingPlan, sequences
 from genego_ros.data.synthetic.recording import Clock, RecordingFolder, render_recording
+from genego_ros.data.synthetic.rendering import threads_shared
 
 RECORDINGS, FRAMES, SEED = 3, 12, 3
 WORKERS = 2
@@ -26,9 +26,7 @@ TARGETS = {(320, 180): 12.0, (640, 360): 6.0}
 
 
 def run() -> list[Result]:
-    # Read when OpenGL is loaded: one thread, as each of two workers has on two cores.
-    os.environ.update(LP_NUM_THREADS="0", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with threads_shared(WORKERS), ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return [pool.submit(_measured, size, target).result() for size, target in TARGETS.items()]
 
 

@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,15 +94,12 @@ def _check_company(recipe: Recipe, out: Path, folders: list[RecordingFolder]) ->
 
 def _render_all(folders: list[RecordingFolder], workers: int) -> None:
     workers = min(workers, len(folders))
-    # Before the workers start: libraries read them when they are loaded. Software OpenGL takes further threads, numpy's
-    # number of all.
-    further = max((os.cpu_count() or 1) // workers - 1, 0)
-    os.environ.update(LP_NUM_THREADS=str(further), OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
     frames = sum(len(folder.plan.frames) for folder in folders)
     interval = 0.5 if sys.stderr.isatty() else LOG_S
     with (
+        threads_shared(workers),
         ProcessPoolExecutor(workers, context, _start_worker, (counter,)) as pool,
         tqdm(total=frames, unit="frame", smoothing=0.05, mininterval=interval, maxinterval=interval) as bar,
     ):
@@ -116,6 +113,24 @@ def _render_all(folders: list[RecordingFolder], workers: int) -> None:
             if isinstance(error, KeyboardInterrupt):
                 raise GenEgoError(f"interrupted; {GO_ON}") from error
             raise
+
+
+@contextmanager
+def threads_shared(workers: int) -> Iterator[None]:
+    """Lets processes that start in here share the processor's cores; libraries read how when they are loaded."""
+    # Software OpenGL takes further threads, numpy's number of all.
+    further = max((os.cpu_count() or 1) // workers - 1, 0)
+    shares = {"LP_NUM_THREADS": str(further), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    before = {name: os.environ.get(name) for name in shares}
+    os.environ.update(shares)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _watch(futures: Iterable[Future[None]], counter: Synchronized[int], bar: tqdm[Any]) -> None:
