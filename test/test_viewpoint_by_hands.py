@@ -189,6 +189,9 @@ class Told:
         self.source = source
         self.forgotten = 0
 
+    def begin(self, frame: Frame) -> None:
+        pass
+
     def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         return None if self.pose is None else Viewpoint(self.pose, self.source)
 

@@ -235,6 +235,9 @@ class TfViewpoint:
         self._ego_frame_id = ego_frame_id
         self._warn = warn
 
+    def begin(self, frame: Frame) -> None:
+        """The later TF is asked, the more it knows."""
+
     def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         """X at the frame's stamp; needs no hands. None, with a warning, where TF does not know it."""
         try:

@@ -20,6 +20,10 @@ BACKENDS = {
 class ViewpointEstimator(Protocol):
     parameters: Parameters
 
+    def begin(self, frame: Frame) -> None:
+        """`locate` will be asked for `frame` soon; what needs the picture alone may run until then."""
+        ...
+
     def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         """X for `frame`; None where it cannot be told.
 

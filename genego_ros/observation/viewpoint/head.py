@@ -13,6 +13,7 @@ from mediapipe.tasks.python import BaseOptions, vision
 
 from genego_ros import weights
 from genego_ros.geometry.rigid import compose, invert, look_at, unit
+from genego_ros.observation.beside import Beside
 from genego_ros.observation.viewpoint.nominal import NominalViewpoint
 from genego_ros.parameters import Parameters
 from genego_ros.types import Camera, Float64Array, FloatArray, Frame, Hand, Viewpoint
@@ -89,6 +90,10 @@ class HeadViewpoint:
             )
         )
         self._nominal = NominalViewpoint(parameters)
+        self._faces = Beside(self._find)
+
+    def begin(self, frame: Frame) -> None:
+        self._faces.begin(frame)
 
     def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         """None without a hand, without a face, or where no face can belong to the hands."""
@@ -97,7 +102,7 @@ class HeadViewpoint:
         if nominal is None:
             return None
         up, forward = _bearings(nominal, math.radians(self.parameters.viewpoint.elevation_deg))
-        for face in self._faces(frame):
+        for face in self._faces.result(frame):
             found = view_of(face, frame.camera, hands, depth, up, forward)
             if found is not None:
                 return found
@@ -107,9 +112,10 @@ class HeadViewpoint:
         """Keeps nothing."""
 
     def close(self) -> None:
+        self._faces.close()
         self._detector.close()
 
-    def _faces(self, frame: Frame) -> list[Face]:
+    def _find(self, frame: Frame) -> list[Face]:
         """Best first."""
         picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(frame.rgb))
         size = np.array([frame.camera.width, frame.camera.height])

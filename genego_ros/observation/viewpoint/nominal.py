@@ -42,6 +42,9 @@ class NominalViewpoint:
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
 
+    def begin(self, frame: Frame) -> None:
+        """Needs the hands first."""
+
     def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         """None without a hand."""
         if not hands:

@@ -8,6 +8,7 @@ import numpy as np
 
 from genego_ros.geometry.rigid import apply
 from genego_ros.geometry.umeyama import Alignment, align
+from genego_ros.observation.beside import Beside
 from genego_ros.observation.ego_hand import EgoHandEstimator, load_ego_hand_estimator
 from genego_ros.parameters import Parameters
 from genego_ros.types import SIDES, EgoHands, Float64Array, FloatArray, Frame, Hand, Viewpoint
@@ -35,19 +36,22 @@ class PhiEgoViewpoint:
 
     def __init__(self, parameters: Parameters, estimator: EgoHandEstimator | None = None) -> None:
         self.parameters = parameters
-        self._estimator = estimator or load_ego_hand_estimator(parameters)
+        self._ego = Beside((estimator or load_ego_hand_estimator(parameters)).estimate)
+
+    def begin(self, frame: Frame) -> None:
+        self._ego.begin(frame)
 
     def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         """None without hands, and where they do not fit or do not fix the rotation."""
         if not hands:
             return None
-        return locate_by_hands(hands, self._estimator.estimate(frame))
+        return locate_by_hands(hands, self._ego.result(frame))
 
     def forget(self) -> None:
         """Keeps nothing."""
 
     def close(self) -> None:
-        """Holds nothing."""
+        self._ego.close()
 
 
 def locate_by_hands(hands: tuple[Hand, ...], ego: EgoHands) -> Viewpoint | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from genego_ros.observation.viewpoint import ViewpointEstimator
 from genego_ros.parameters import Parameters
+from genego_ros.types import Frame
 
 
 class SeveralViewpoints:
@@ -22,6 +23,10 @@ class SeveralViewpoints:
         self._parameters = parameters
         for estimator in self._estimators:
             estimator.parameters = parameters
+
+    def begin(self, frame: Frame) -> None:
+        for estimator in self._estimators:
+            estimator.begin(frame)
 
     def forget(self) -> None:
         for estimator in self._estimators:
