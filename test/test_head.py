@@ -219,7 +219,7 @@ def test_the_best_face_that_fits_is_taken(estimator: HeadViewpoint, monkeypatch:
     poster = face_at(EYES + [0.3, 0.0, 0.0], 0.0, 20.0, 0.9)
     depth = depth_of(EYES)
     depth[:, : round((person.pixels[:, 0].min() + poster.pixels[:, 0].max()) / 2)] = 4.0
-    monkeypatch.setattr(estimator, "_faces", lambda frame: [poster, person])
+    monkeypatch.setattr(estimator._faces, "_work", lambda frame: [poster, person])
     frame = Frame(np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8), CAMERA)
     found = estimator.locate(frame, HANDS, depth)
     assert found is not None
