@@ -76,6 +76,9 @@ class _Amounts:
     """Train recordings."""
     train_traced: int
     """How many of them are path traced."""
+    more: int
+    """Train recordings beside those, short ones, each of somebody else in another room: a network learns more from new
+    people than from the next moment."""
     test: int
     """Recordings for each of unseen objects, scenes and subjects."""
     test_traced: int
@@ -86,7 +89,7 @@ class _Amounts:
     traced_stride: int
 
 
-AMOUNTS = {"v1": _Amounts(140, 10, 10, 5, 200, 1, 4), "mini": _Amounts(10, 0, 2, 0, 40, 4, 4)}
+AMOUNTS = {"v1": _Amounts(140, 10, 400, 10, 5, 200, 1, 4), "mini": _Amounts(10, 0, 0, 2, 0, 40, 4, 4)}
 LENGTH, RATE_HZ = 90, 10.0
 TRAIN_FRAMES = range(0, 40)
 ACTION_FRAMES = range(72, 90)
@@ -98,6 +101,8 @@ TRAIN_SUBJECTS, TEST_SUBJECTS = range(1, 13), range(13, 17)
 TRAIN_SCENES = tuple(f"{kind}{number}" for kind in "hk" for number in range(1, 13))
 TEST_SCENES = tuple(f"o{number}" for number in range(1, 7))
 TEST_OBJECTS = (3, 7, 11)
+MORE_SUBJECTS, MORE_SCENES = range(17, 137), tuple(f"{kind}{number}" for kind in "hk" for number in range(13, 113))
+MORE_STRIDE = 4
 CAMERA_PAIRS = (("cam0", "cam2"), ("cam1", "cam3"), ("cam0", "cam3"), ("cam1", "cam2"))
 
 
@@ -169,6 +174,12 @@ def rendered_h2o(name: str, renderer: RendererName | None = None) -> Recipe:
         ]
         lists[kind] = _pairs(held_out, TEST_FRAMES[::TEST_STRIDE])
         plans = plans + held_out
+    more = [
+        _plan(len(plans) + index, triple, tuple(TRAIN_FRAMES[::MORE_STRIDE]), False, renderer)
+        for index, triple in enumerate(_triples(rng, amounts.more, MORE_SUBJECTS, MORE_SCENES, objects))
+    ]
+    lists["train"] += _pairs(more, TRAIN_FRAMES)
+    plans = plans + more
     whole = SampleIds.of(sample for plan in plans for sample in plan.samples(plan.frames))
     splits = Splits("rendered", {kind: SampleIds.of(samples) for kind, samples in lists.items()}, whole)
     return Recipe(f"rendered-H2O {name}", tuple(plans), splits)
