@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from scene import as_hand, rest_hand
 from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
@@ -29,9 +30,11 @@ from genego_ros.observation.ego_hand_network import (
     EgoHandNetwork,
     Form,
     Prediction,
+    from_hints,
     hint_numbers,
     patch_places,
     seen_by_eyes,
+    told_numbers,
     view_numbers,
 )
 from genego_ros.parameters import Parameters
@@ -48,6 +51,7 @@ from genego_ros.training.ego_hand import (
     prepare,
     sees_head,
     symmetric_mean,
+    told,
     turned,
 )
 from genego_ros.training.loop import save_weights
@@ -99,24 +103,32 @@ def test_the_backend_gives_what_the_network_says_of_the_squeezed_picture(weights
     small = rng.integers(0, 256, (SMALL.height, SMALL.width, 3), np.uint8)
     camera = Camera.from_hfov(640, 320, 70)
     large = np.repeat(np.repeat(small, 10, axis=0), 10, axis=1)
-    found = load_ego_hand_estimator(parameters_for(weights_file)).estimate(Frame(large, camera))
+    estimator = load_ego_hand_estimator(parameters_for(weights_file))
+    weak, strong = (replace(as_hand(rest_hand("right") + [0, 0, z], "right"), score=z) for z in (0.8, 0.9))
+    found = estimator.tell(estimator.look(Frame(large, camera)), (strong, weak))
 
     network = EgoHandNetwork(SMALL).eval()
     network.load_state_dict(load_file(weights_file))
     tangent = np.tan(np.radians(35))
     view = torch.tensor([[tangent, tangent / 2, tangent, tangent / 2]], dtype=torch.float32)
     with torch.no_grad():
-        said = network(torch.from_numpy(small).permute(2, 0, 1)[None].float(), view)
+        exo, known = torch.zeros(1, 2, 21, 3), torch.tensor([[0.0, 1.0]])
+        exo[0, 1] = torch.from_numpy(strong.keypoints)
+        said = network(torch.from_numpy(small).permute(2, 0, 1)[None].float(), view, exo, known)
+        alone = network(torch.from_numpy(small).permute(2, 0, 1)[None].float(), view, exo, 0 * known)
     np.testing.assert_allclose(found.keypoints, said.keypoints[0], atol=1e-5)
     np.testing.assert_allclose(found.scores, 1 / (1 + np.exp(-said.presence[0].numpy())), atol=1e-5)
     np.testing.assert_allclose(found.deviation, np.sqrt(np.exp(said.log_variance[0].numpy())), rtol=1e-4)
     assert np.abs(found.keypoints - symmetric_mean(some_pairs().ego)).max() > 1e-3  # it does look at the picture
+    np.testing.assert_allclose(
+        estimator.tell(estimator.look(Frame(large, camera))).keypoints, alone.keypoints[0], atol=1e-5
+    )
     assert found.keypoints.dtype == found.scores.dtype == found.deviation.dtype == np.float32
 
 
 def test_a_network_that_knows_nothing_says_the_mean_pose() -> None:
     task = EgoHandTask(EgoHandNetwork(SMALL), some_pairs())
-    said = task.network(torch.rand(2, 3, 32, 64) * 255, torch.rand(2, 4))
+    said = task.network(torch.rand(2, 3, 32, 64) * 255, torch.rand(2, 4), torch.zeros(2, 2, 21, 3), torch.zeros(2, 2))
     np.testing.assert_allclose(said.keypoints.detach()[1], symmetric_mean(some_pairs().ego), atol=1e-6)
     np.testing.assert_allclose(said.hints.detach()[1], mean_hints(some_pairs()), atol=1e-6)
     np.testing.assert_allclose(said.log_variance.detach().exp().sqrt(), SPREAD, rtol=1e-5)
@@ -135,9 +147,32 @@ def before_the_camera(seed: int) -> Look:
 def test_the_eyes_see_the_hands_that_are_hinted_at(seed: int) -> None:
     look = before_the_camera(seed)
     hints = torch.from_numpy(hint_numbers(look.exo, look.T_exo_ego))[None]
-    np.testing.assert_allclose(seen_by_eyes(hints)[0], look.ego, atol=1e-5)
+    np.testing.assert_allclose(seen_by_eyes(*from_hints(hints))[0], look.ego, atol=1e-5)
     hints[:, -12:-3] *= 1.1  # no rotation any more
-    np.testing.assert_allclose(seen_by_eyes(hints)[0], look.ego, atol=1e-5)
+    np.testing.assert_allclose(seen_by_eyes(*from_hints(hints))[0], look.ego, atol=1e-5)
+
+
+def test_a_hand_that_is_told_is_seen_where_it_was_told_and_the_other_where_it_is_hinted_at() -> None:
+    look, other = before_the_camera(0), before_the_camera(1)
+    network = EgoHandNetwork(SMALL).eval()
+    with torch.no_grad():
+        network.hints.bias.copy_(torch.from_numpy(hint_numbers(look.exo, look.T_exo_ego)))
+        exo, known = torch.from_numpy(other.exo).float()[None], torch.tensor([[0.0, 1.0]])
+        said = network(torch.zeros(1, 3, 32, 64), torch.ones(1, 4), exo, known).keypoints[0]
+    np.testing.assert_allclose(said[0], look.ego[0], atol=1e-5)
+    np.testing.assert_allclose(said[1], rigid.apply(rigid.invert(look.T_exo_ego), other.exo[1]), atol=1e-5)
+
+
+def test_what_is_told_of_hands_is_about_them_alone() -> None:
+    exo = torch.from_numpy(before_the_camera(0).exo).float()[None]
+    one = told_numbers(exo, torch.tensor([[0.0, 1.0]]))
+    exo[0, 0] = 7.0  # not known
+    assert torch.equal(one, told_numbers(exo, torch.tensor([[0.0, 1.0]])))
+    assert not one[0, :70].any() and one[0, 70:133].abs().max() < 10 and one[0, 139] == 1.0
+    assert not told_numbers(exo, torch.zeros(1, 2)).any()
+    turned_hand = told_numbers(exo + torch.tensor([0.1, 0.0, 0.0]), torch.tensor([[0.0, 1.0]]))
+    torch.testing.assert_close(turned_hand[0, 70:136], one[0, 70:136])  # shape; alone it is in the middle of all
+    assert not torch.equal(turned_hand, one)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -191,7 +226,7 @@ def test_base_is_a_vision_transformer_that_starts_from_a_folder(tmp_path: Path) 
         tokens = vit(pictures / 127.5 - 1).last_hidden_state
         seen = network.backbone(pictures / 127.5 - 1, network.view(views)[:, None])
         assert torch.allclose(seen, tokens + network.view(views)[:, None], atol=1e-5)
-        assert network(pictures, views).looks.shape == (1, 3, 4)
+        assert network.look(pictures, views).looks.shape == (1, 3, 4)
     with pytest.raises(GenEgoError, match=r"nothing: cannot be loaded .* ViT-B/16"):
         network.backbone.start(tmp_path / "nothing")
 
@@ -263,6 +298,26 @@ def test_examples_are_a_function_of_the_generator_and_hold_no_nan() -> None:
     assert one["labelled"].sum() == 5 and one["picture"].shape == (3, 32, 64, 3)
 
 
+def test_the_network_is_told_hands_in_the_picture_as_they_are_estimated() -> None:
+    look = before_the_camera(0)
+    both, neither = np.array([True, True]), np.array([False, False])
+    rows = [told(look.exo, both, np.random.default_rng(seed)) for seed in range(200)]
+    z = np.stack([row["told"][..., 2].mean(axis=1) for row in rows])
+    assert z.mean() == pytest.approx(look.exo[..., 2].mean(), rel=0.02)
+    assert np.std(z.mean(axis=1) / z.mean()) == pytest.approx(np.hypot(0.08, 0.03 / np.sqrt(2)), rel=0.15)
+    assert all(row["known"].tolist() == [1, 1] for row in rows)
+    nothing = told(look.exo * np.nan, neither, np.random.default_rng(0))
+    assert not nothing["told"].any() and not nothing["known"].any()
+    looks = [before_the_camera(seed) for seed in range(6)]
+    exo, ego = np.stack([look.exo for look in looks]), np.stack([look.ego for look in looks])
+    pairs = replace(
+        some_pairs(), exo=exo, ego=ego, T_ego_exo=np.stack([rigid.invert(look.T_exo_ego) for look in looks])
+    )
+    kept = [AugmentedPairs(pairs, SMALL).batch(np.arange(6), np.random.default_rng(seed)) for seed in range(30)]
+    known, present = (np.concatenate([batch[name] for batch in kept]) for name in ("known", "present"))
+    assert not known[present == 0].any() and 0.5 < known[present == 1].mean() < 0.8
+
+
 class Said(nn.Module):
     """Says the same of every picture."""
 
@@ -272,7 +327,7 @@ class Said(nn.Module):
         super().__init__()
         self.keypoints, self.presence, self.log_variance = (nn.Parameter(part) for part in prediction[:3])
 
-    def forward(self, pictures: Tensor, views: Tensor) -> Prediction:
+    def forward(self, pictures: Tensor, views: Tensor, exo: Tensor, known: Tensor) -> Prediction:
         count = len(pictures)
         rest = torch.zeros(count, 3, len(patch_places(SMALL))), torch.zeros(count, HINTS)
         return Prediction(self.keypoints, self.presence, self.log_variance, *rest)
@@ -307,8 +362,7 @@ def test_measures_of_known_errors() -> None:
     for name in ("mpjpe", "mpjpe_left", "mpjpe_right"):
         assert found[name] == pytest.approx(10.0, abs=1e-3)
     assert found["pa_mpjpe"] == pytest.approx(0.0, abs=1e-3)
-    assert found["x_deg"] == pytest.approx(0.0, abs=1e-3)
-    assert found["x_cm"] == pytest.approx(1.0, abs=1e-4)
+    assert found["mpjpe_alone"] == found["mpjpe"]
     assert found["calibration"] == pytest.approx(1.0, abs=1e-3)
     assert 50 < found["mpjpe_mean_pose"] < 150
 

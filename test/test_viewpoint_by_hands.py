@@ -297,7 +297,11 @@ def test_the_backend_asks_phi_ego_only_where_there_are_hands() -> None:
     class Counting:
         asked = 0
 
-        def estimate(self, frame: Frame) -> EgoHands:
+        def look(self, frame: Frame) -> Frame:
+            return frame
+
+        def tell(self, glance: Frame, hands: tuple[Hand, ...] = ()) -> EgoHands:
+            assert glance is frame and hands == HANDS
             self.asked += 1
             return ego_hands(X)
 

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from genego_ros import weights
 from genego_ros.parameters import Parameters
-from genego_ros.types import EgoHands, Frame
+from genego_ros.types import EgoHands, Frame, Hand
+
+G = TypeVar("G")
 
 
-class EgoHandEstimator(Protocol):
-    def estimate(self, frame: Frame) -> EgoHands:
-        """P_ego of `frame`."""
+class EgoHandEstimator(Protocol[G]):
+    def look(self, frame: Frame) -> G:
+        """What takes the time, and needs the picture alone."""
+        ...
+
+    def tell(self, glance: G, hands: tuple[Hand, ...] = ()) -> EgoHands:
+        """P_ego of the frame that was looked at.
+
+        Args:
+            hands: P_exo, from which more can be told; the paper's phi_ego goes without.
+        """
         ...
 
 
-def load_ego_hand_estimator(parameters: Parameters) -> EgoHandEstimator:
+def load_ego_hand_estimator(parameters: Parameters) -> EgoHandEstimator[Any]:
     """The network that `ego_hand.weights` names: an entry of models/manifest.yaml, or a file.
 
     Raises:

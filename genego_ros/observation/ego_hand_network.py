@@ -1,8 +1,9 @@
 """The network of phi_ego: a ViT backbone and an MLP regressor, as in the paper (section 2.1).
 
 The paper's regressor gets the class token alone. Ours also gets where the ViT finds both hands and the head, and what
-its patches say there: to find them is learned in a fraction of the time in which a class token learns to say so. And it
-has both hands and the eyes' pose in the camera's frame to begin with, which amount to P_ego but for a rest.
+its patches say there: to find them is learned in a fraction of the time in which a class token learns to say so. It may
+be told P_exo, which says much of where the person is. And it has both hands and the eyes' pose in the camera's frame to
+begin with, which amount to P_ego but for a rest.
 
 `tiny` gives the ViT the features of EfficientNet-Lite0 at 1/16 of the picture's size for patches: a convolutional stem
 (Xiao et al., NeurIPS 2021) that was trained on ImageNet and so knows much that ten thousand pictures do not teach.
@@ -39,6 +40,10 @@ _STAGES = 5
 """Of EfficientNet-Lite0, up to its features at 1/16."""
 _REGRESSOR = 512
 """Hidden units, as the paper's longer version has them (768-512-126)."""
+_HANDS = 256
+"""Features of the hands that the network is told."""
+_TOLD = HANDS * (3 * KEYPOINTS + 7)
+"""Numbers of `told_numbers`."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,15 @@ _PIXELS = {"tiny": (MEAN, DEVIATION), "base": ((0.5,) * 3, (0.5,) * 3)}
 """Mean and deviation of RGB in [0, 1], as the weights that training starts from were trained with."""
 
 
+class Glance(NamedTuple):
+    """What the ViT finds in a picture."""
+
+    found: Tensor
+    """float (N, 4 * channels + 2 * LOOKS): what the token says, and the patches and their places of each of LOOKS."""
+    looks: Tensor
+    """float (N, LOOKS, patches): logits of where in the picture each of them is."""
+
+
 class Prediction(NamedTuple):
     keypoints: Tensor
     """float (N, 2, 21, 3): left, right; metres, ego optical frame."""
@@ -79,13 +93,14 @@ class Prediction(NamedTuple):
     log_variance: Tensor
     """float (N, 2): natural logarithm of the expected square error of a coordinate, metres squared."""
     looks: Tensor
-    """float (N, LOOKS, patches): logits of where in the picture each of them is; for training."""
+    """float (N, LOOKS, patches): as `Glance` has them; for training."""
     hints: Tensor
     """float (N, HINTS): P_exo and the eyes' pose, as `hint_numbers` gives them; for training."""
 
 
 class EgoHandNetwork(nn.Module):
-    """From a picture and its field of view to both hands as the person's own eyes see them."""
+    """From a picture and its field of view, and from P_exo where that is known, to both hands as the person's own eyes
+    see them."""
 
     pixel_mean: Tensor
     pixel_deviation: Tensor
@@ -97,8 +112,10 @@ class EgoHandNetwork(nn.Module):
         self.backbone: nn.Module = _Base(form) if form.size == "base" else _Tiny(form)
         self.view = nn.Linear(4, form.channels)
         last = nn.Linear(_REGRESSOR, HANDS * (3 * KEYPOINTS + 2))
-        self.regressor = nn.Sequential(nn.Linear((1 + LOOKS) * form.channels + 2 * LOOKS, _REGRESSOR), nn.GELU(), last)
-        self.look = nn.Linear(form.channels, LOOKS)
+        found = (1 + LOOKS) * form.channels + 2 * LOOKS
+        self.told = nn.Sequential(nn.Linear(_TOLD, _HANDS), nn.GELU(), nn.Linear(_HANDS, _HANDS), nn.GELU())
+        self.regressor = nn.Sequential(nn.Linear(found + _HANDS, _REGRESSOR), nn.GELU(), last)
+        self.places = nn.Linear(form.channels, LOOKS)
         self.hints = nn.Linear(_REGRESSOR, HINTS)
         for layer in (last, self.hints):
             nn.init.zeros_(layer.weight)
@@ -118,13 +135,18 @@ class EgoHandNetwork(nn.Module):
         """
         hints = torch.from_numpy(mean_hints)
         self.hints.bias.copy_(hints)
-        rest = (torch.from_numpy(mean_pose).float() - seen_by_eyes(hints[None])[0]) / SPREAD
+        exo, R_exo_ego, eyes = from_hints(hints[None])
+        rest = (torch.from_numpy(mean_pose).float() - seen_by_eyes(exo, R_exo_ego, eyes)[0]) / SPREAD
         bias = self.regressor[-1].bias
         assert isinstance(bias, Tensor)
         bias.view(HANDS, -1)[:, : 3 * KEYPOINTS].copy_(rest.flatten(1))
 
-    def forward(self, pictures: Tensor, views: Tensor) -> Prediction:
-        """P_ego.
+    def forward(self, pictures: Tensor, views: Tensor, exo: Tensor, known: Tensor) -> Prediction:
+        """See `look` and `tell`."""
+        return self.tell(self.look(pictures, views), exo, known)
+
+    def look(self, pictures: Tensor, views: Tensor) -> Glance:
+        """What takes the time, and needs no hands.
 
         Args:
             pictures: float (N, 3, H, W), RGB, 0 to 255, of the size of `form`.
@@ -133,22 +155,47 @@ class EgoHandNetwork(nn.Module):
         normalised = (pictures - self.pixel_mean) / self.pixel_deviation
         tokens = self.backbone(normalised, self.view(views).unsqueeze(1))
         token, patches = tokens[:, 0], tokens[:, 1:]
-        looks = self.look(patches).transpose(1, 2).float()
+        looks = self.places(patches).transpose(1, 2).float()
         attention = looks.softmax(-1)
         # From shares of the picture to tangents, in quarters as in `hint_numbers`.
         right_below, left_above = views[:, None, :2], views[:, None, 2:]
         places = 4 * (attention @ self.patches * (right_below + left_above) - left_above)
-        found = torch.cat([token, (attention @ patches).flatten(1), places.flatten(1)], dim=1)
-        hidden = self.regressor[:-1](found)
+        return Glance(torch.cat([token, (attention @ patches).flatten(1), places.flatten(1)], dim=1), looks)
+
+    def tell(self, glance: Glance, exo: Tensor, known: Tensor) -> Prediction:
+        """P_ego.
+
+        Args:
+            exo: P_exo, float (N, 2, 21, 3), metres, exo optical frame; anything finite where it is not known.
+            known: float (N, 2), 1 for hands that are known, else 0; the paper's phi_ego knows none.
+        """
+        told = self.told(told_numbers(exo, known))
+        hidden = self.regressor[:-1](torch.cat([glance.found, told.to(glance.found.dtype)], dim=1))
         hints = self.hints(hidden).float()
+        hinted, R_exo_ego, eyes = from_hints(hints)
+        hands = torch.where(known[..., None, None] > 0, exo, hinted)
         out = self.regressor[-1](hidden).float().unflatten(1, (HANDS, -1))
         rest = out[..., :-2].unflatten(2, (KEYPOINTS, 3))
         log_variance = out[..., -1] + 2 * torch.tensor(SPREAD).log()
-        return Prediction(seen_by_eyes(hints) + SPREAD * rest, out[..., -2], log_variance, looks, hints)
+        keypoints = seen_by_eyes(hands, R_exo_ego, eyes) + SPREAD * rest
+        return Prediction(keypoints, out[..., -2], log_variance, glance.looks, hints)
 
 
-def seen_by_eyes(hints: Tensor) -> Tensor:
-    """P_ego, float (N, 2, 21, 3), metres, by the P_exo and the eyes' pose of `hint_numbers`, float (N, HINTS)."""
+def told_numbers(exo: Tensor, known: Tensor) -> Tensor:
+    """float (N, _TOLD), of order one, 0 for hands that are not known: of each hand its keypoints from their middle and
+    the middle from that of all hands, in units of `SPREAD`; the middle as in `hint_numbers`; and that it is known."""
+    middle = exo.mean(2)
+    among = (known[..., None] * middle).sum(1, keepdim=True) / known.sum(1)[:, None, None].clamp(min=1)
+    z = middle[..., 2:].clamp(min=_NEAREST)
+    place = torch.cat([4 * middle[..., :2] / z, 2 * (z - 1)], dim=-1)
+    shape = (exo - middle[:, :, None]) / SPREAD
+    numbers = torch.cat([shape.flatten(2), (middle - among) / SPREAD, place, torch.ones_like(z)], dim=-1)
+    return torch.where(known[..., None] > 0, numbers, 0.0).flatten(1)
+
+
+def from_hints(hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """P_exo, float (N, 2, 21, 3), and the eyes' pose in the exo frame, float (N, 3, 3) and (N, 3), metres, of
+    `hint_numbers`, float (N, HINTS)."""
     u, v, w = hints[:, :-EYES].unflatten(1, (HANDS, KEYPOINTS, 3)).unbind(-1)
     z = 1 + w / 2
     exo = torch.stack([u / 4 * z, v / 4 * z, z], dim=-1)
@@ -157,7 +204,11 @@ def seen_by_eyes(hints: Tensor) -> Tensor:
     forward = nn.functional.normalize(axes[..., 2], dim=1)
     right = axes[..., 0] - (forward * axes[..., 0]).sum(1, keepdim=True) * forward
     right = nn.functional.normalize(right, dim=1)
-    R_exo_ego = torch.stack([right, torch.cross(forward, right, dim=1), forward], dim=-1)
+    return exo, torch.stack([right, torch.cross(forward, right, dim=1), forward], dim=-1), eyes
+
+
+def seen_by_eyes(exo: Tensor, R_exo_ego: Tensor, eyes: Tensor) -> Tensor:
+    """P_ego, float (N, 2, 21, 3), metres, of P_exo and the eyes' pose."""
     return (exo - eyes[:, None, None]) @ R_exo_ego[:, None]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -49,7 +50,7 @@ _HEAD = 0.12
 """Metres, a head's radius."""
 _SEEN_SHARE = 0.5
 """A hand is in the picture when so many of its keypoints are; whether something hides it does not matter."""
-_TURN_DEG = (3.0, 4.0, 3.0)
+_TURN_DEG = (3.0, 4.0, 6.0)
 """Standard deviations of the virtual camera's rotation about x, y and z."""
 _ZOOM = (0.95, 1.35)
 _KEPT = ("stem.", "stages.0.", "stages.1.", "stages.2.")
@@ -59,6 +60,11 @@ _RATES = {f"backbone.encoder.{name}": 0.0 for name in _KEPT} | {"backbone.encode
 _PRESENCE_WEIGHT, _VARIANCE_WEIGHT, _LOOKS_WEIGHT, _HANDS_WEIGHT, _EYES_WEIGHT = 0.1, 0.05, 0.1, 0.3, 0.6
 _MIDDLE = 9
 """The keypoint of a hand that the network looks for: the middle finger's first joint."""
+_NOT_TOLD, _HAND_NOT_TOLD = 0.25, 0.1
+"""How often the network is not told any hand, so that it learns from the picture too, and either of them."""
+_SIZE_ERROR, _DEPTH_ERROR, _HAND_TURN, _JOINT_ERROR = 0.08, 0.03, 0.14, 0.007
+"""Standard deviations of what the network is told: the distance of both hands, relative, and of each; the rotation of
+each about its middle, radians; and a coordinate of a keypoint, metres. As hands are estimated from RGB alone."""
 
 
 def prepare(args: argparse.Namespace) -> tuple[EgoHandTask, Settings]:
@@ -122,7 +128,8 @@ class EgoHandTask:
         The deviation is learned by the likelihood of errors that are taken as given (no gradient runs through them), so
         the joints keep the least-squares estimate that L2 alone would give.
         """
-        prediction = network(batch["picture"].permute(0, 3, 1, 2).float(), batch["view"])
+        picture = batch["picture"].permute(0, 3, 1, 2).float()
+        prediction = network(picture, batch["view"], batch["told"], batch["known"])
         labelled = batch["labelled"]
         square = ((prediction.keypoints - batch["ego"]) / SPREAD).square().mean((2, 3))
         joints = (square * labelled).sum() / labelled.sum().clamp(min=1)
@@ -165,7 +172,10 @@ class AugmentedPairs:
         if rng.random() < 0.5:
             look = mirrored(look)
         look = turned(look, (self._form.width, self._form.height), rng)
-        return example(look._replace(picture=recolored(look.picture, rng)), self._patches)
+        seen = in_picture(look.camera, look.exo)
+        known = seen & (rng.random(2) >= _HAND_NOT_TOLD) & (rng.random() >= _NOT_TOLD)
+        row = example(look._replace(picture=recolored(look.picture, rng)), self._patches)
+        return {**row, **told(look.exo, known, rng)}
 
 
 class Look(NamedTuple):
@@ -238,6 +248,19 @@ def example(look: Look, patches: FloatArray) -> dict[str, Array]:
     }
 
 
+def told(exo: Float64Array, known: NDArray[np.bool_], rng: np.random.Generator) -> dict[str, Array]:
+    """P_exo as it is estimated: float32 (2, 21, 3), metres, and float32 (2,), 1 for the hands that are `known`."""
+    middle = exo.mean(axis=1, keepdims=True)
+    turns = Rotation.from_rotvec(rng.normal(0.0, _HAND_TURN, (2, 3))).as_matrix()
+    hands = middle + (exo - middle) @ turns + rng.normal(0.0, _JOINT_ERROR, exo.shape)
+    # Along the rays: a hand that is taken for a larger one seems to be further away.
+    hands = hands * (1 + rng.normal(0.0, _SIZE_ERROR)) * (1 + rng.normal(0.0, _DEPTH_ERROR, (2, 1, 1)))
+    return {
+        "told": np.where(known[:, None, None], hands, 0).astype(np.float32),
+        "known": known.astype(np.float32),
+    }
+
+
 def places(look: Look, patches: FloatArray) -> FloatArray:
     """Where in the picture both hands and the head are, float32 (LOOKS, patches): shares of the up to four patches
     around each, so that the mean of their places is its own; 0 where it is not in the picture."""
@@ -306,8 +329,12 @@ def mean_hints(pairs: Pairs) -> FloatArray:
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, pairs: Pairs, form: Form, batch: int = 32) -> Prediction:
-    """Of all pairs as they are, on the CPU."""
+def predict(network: nn.Module, pairs: Pairs, form: Form, hands: FloatArray, batch: int = 32) -> Prediction:
+    """Of all pairs as they are, on the CPU.
+
+    Args:
+        hands: float32 (N, 2, 21, 3): P_exo as the network is told it; NaN where it is not.
+    """
     device = next(network.parameters()).device
     parts = []
     for start in range(0, len(pairs), batch):
@@ -316,35 +343,44 @@ def predict(network: nn.Module, pairs: Pairs, form: Form, batch: int = 32) -> Pr
             cv2.resize(pairs.pictures[i], (form.width, form.height), interpolation=cv2.INTER_AREA) for i in rows
         ]
         views = torch.from_numpy(np.stack([view_numbers(kept_look(pairs, i).camera) for i in rows])).to(device)
-        prediction = network(torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float(), views)
+        exo = torch.from_numpy(hands[rows.start : rows.stop]).to(device)
+        known = exo.isfinite().all(-1).all(-1).float()
+        stacked = torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float()
+        prediction = network(stacked, views, exo.nan_to_num(), known)
         parts.append([part.cpu() for part in prediction])
     return Prediction(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def measures(network: nn.Module, pairs: Pairs, form: Form, mean: Float64Array) -> dict[str, float]:
     """Medians over the samples, hands in mm: `mpjpe`, by side and of the mean pose too, `pa_mpjpe`; the error of X from
-    the true P_exo and the estimated P_ego, `x_deg` and `x_cm`; `mpjpe_head`, `x_deg_head` and `x_cm_head` of those
-    whose picture shows the head; and `calibration`, the root mean square of errors over expected deviations, which
-    should be 1."""
-    prediction = predict(network, pairs, form)
+    P_exo as the network is told it and the estimated P_ego, `x_deg` and `x_cm`; `mpjpe_head`, `x_deg_head` and
+    `x_cm_head` of those whose picture shows the head; `mpjpe_alone` of the network that is told nothing; and
+    `calibration`, the root mean square of errors over expected deviations, which should be 1."""
+    rng = np.random.default_rng(0)
+    hands = np.stack([_estimated(kept_look(pairs, index), rng) for index in range(len(pairs))])
+    alone = predict(network, pairs, form, np.full_like(hands, np.nan)).keypoints.double().numpy()
+    prediction = predict(network, pairs, form, hands)
     estimate = prediction.keypoints.double().numpy()
     labelled: NDArray[np.bool_] = np.asarray(np.isfinite(pairs.ego).all(axis=(2, 3)))
     rows = np.flatnonzero(labelled.any(axis=1))
     head = np.array([sees_head(pairs, int(row)) for row in rows], bool)
     error = 1000 * np.linalg.norm(estimate - pairs.ego, axis=3).mean(axis=2)
     constant = 1000 * np.linalg.norm(mean - pairs.ego, axis=3).mean(axis=2)
-    degrees, centimetres = np.array([_x_error(estimate[i], pairs, int(i), labelled[i]) for i in rows]).T
+    seen = labelled & np.isfinite(hands).all(axis=(2, 3))
+    turns = [_x_error(estimate[i], hands[i], pairs, int(i), seen[i]) for i in rows]
+    degrees, centimetres = np.array(turns).T
     shapes = [pa_mpjpe(estimate[i], pairs.ego[i]) for i in zip(*np.nonzero(labelled), strict=True)]
     square = np.square(estimate - pairs.ego).mean(axis=(2, 3)) / prediction.log_variance.double().exp().numpy()
     errors = {
         "mpjpe": error[labelled],
         "mpjpe_mean_pose": constant[labelled],
         **{f"mpjpe_{side}": error[labelled[:, i], i] for i, side in enumerate(SIDES)},
+        "mpjpe_alone": (1000 * np.linalg.norm(alone - pairs.ego, axis=3).mean(axis=2))[labelled],
         "mpjpe_head": error[rows[head]][labelled[rows[head]]],
         "pa_mpjpe": 1000 * np.array(shapes),
         **{"x_deg": degrees, "x_cm": centimetres, "x_deg_head": degrees[head], "x_cm_head": centimetres[head]},
     }
-    medians = {name: float(np.median(values)) for name, values in errors.items() if values.size}
+    medians = {name: float(np.nanmedian(values)) for name, values in errors.items() if np.isfinite(values).any()}
     return {**medians, "calibration": float(np.sqrt(square[labelled].mean()))}
 
 
@@ -356,8 +392,18 @@ def sees_head(pairs: Pairs, index: int) -> bool:
     return bool(z > 0 and _HEAD - left < x < right - _HEAD and _HEAD - above < y < below - _HEAD)
 
 
-def _x_error(estimate: Float64Array, pairs: Pairs, index: int, hands: NDArray[np.bool_]) -> tuple[float, float]:
-    """Degrees between the directions, centimetres between the eyes."""
-    T_ego_exo = align(pairs.exo[index][hands].reshape(-1, 3), estimate[hands].reshape(-1, 3)).matrix
+def _estimated(look: Look, rng: np.random.Generator) -> FloatArray:
+    """P_exo of the hands in the picture as `told` gives it, NaN of the others."""
+    seen = in_picture(look.camera, look.exo)
+    return np.where(seen[:, None, None], told(look.exo, seen, rng)["told"], np.float32(np.nan))
+
+
+def _x_error(
+    ego: Float64Array, exo: FloatArray, pairs: Pairs, index: int, hands: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Degrees between the directions, centimetres between the eyes; NaN without hands."""
+    if not hands.any():
+        return math.nan, math.nan
+    T_ego_exo = align(exo[hands].reshape(-1, 3).astype(np.float64), ego[hands].reshape(-1, 3)).matrix
     metres, radians = pose_error(rigid.invert(T_ego_exo), rigid.invert(pairs.T_ego_exo[index]))
     return float(np.degrees(radians)), 100 * metres

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from genego_ros.observation.ego_hand import EgoHandEstimator, load_ego_hand_esti
 from genego_ros.observation.observer import ExoObserver
 from genego_ros.observation.viewpoint import ViewpointEstimator
 from genego_ros.parameters import Parameters
-from genego_ros.types import SIDES, ExoObservation, Frame, Side, Viewpoint
+from genego_ros.types import SIDES, EgoHands, ExoObservation, Frame, Hand, Side, Viewpoint
 
 _HAND_LENGTHS = (0.1, 0.3)
 """Metres; what the parameter takes."""
@@ -62,7 +63,7 @@ class Watcher:
             depth_topic=None if view.frame.depth is None else self._topic(view.frame, sample),
             depth_map=self._depth.estimate(frame),
             viewpoints={name: _located(found, frame, observation) for name, found in self._viewpoints.items()},
-            ego_hands=self._ego_hands if isinstance(self._ego_hands, str) else self._ego_hands.estimate(frame),
+            ego_hands=_told(self._ego_hands, frame, observation.hands_exo),
             visible=visible_hands(view),
             touching=self._touching(sample),
             region=hand_region(view, self._hand_model),
@@ -113,11 +114,16 @@ def _loaded_viewpoint(name: str, parameters: Parameters) -> ViewpointEstimator |
     return estimator
 
 
-def _loaded_ego_hands(parameters: Parameters) -> EgoHandEstimator | str:
+def _loaded_ego_hands(parameters: Parameters) -> EgoHandEstimator[Any] | str:
     try:
         return load_ego_hand_estimator(parameters)
     except GenEgoError as reason:
         return str(reason)
+
+
+def _told(estimator: EgoHandEstimator[Any] | str, frame: Frame, hands: tuple[Hand, ...]) -> EgoHands | str:
+    """P_ego, from the picture and the hands that were found in it."""
+    return estimator if isinstance(estimator, str) else estimator.tell(estimator.look(frame), hands)
 
 
 def _located(estimator: ViewpointEstimator | str, frame: Frame, observation: ExoObservation) -> Viewpoint | str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -34,24 +35,25 @@ class PhiEgoViewpoint:
         estimator: phi_ego, instead of the one that `parameters` name.
     """
 
-    def __init__(self, parameters: Parameters, estimator: EgoHandEstimator | None = None) -> None:
+    def __init__(self, parameters: Parameters, estimator: EgoHandEstimator[Any] | None = None) -> None:
         self.parameters = parameters
-        self._ego = Beside((estimator or load_ego_hand_estimator(parameters)).estimate)
+        self._estimator = estimator or load_ego_hand_estimator(parameters)
+        self._glance = Beside(self._estimator.look)
 
     def begin(self, frame: Frame) -> None:
-        self._ego.begin(frame)
+        self._glance.begin(frame)
 
     def locate(self, frame: Frame, hands: tuple[Hand, ...], depth: FloatArray) -> Viewpoint | None:
         """None without hands, and where they do not fit or do not fix the rotation."""
         if not hands:
             return None
-        return locate_by_hands(hands, self._ego.result(frame))
+        return locate_by_hands(hands, self._estimator.tell(self._glance.result(frame), hands))
 
     def forget(self) -> None:
         """Keeps nothing."""
 
     def close(self) -> None:
-        self._ego.close()
+        self._glance.close()
 
 
 def locate_by_hands(hands: tuple[Hand, ...], ego: EgoHands) -> Viewpoint | None:
