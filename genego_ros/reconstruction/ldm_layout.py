@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from genego_ros.errors import GenEgoError
@@ -88,7 +88,7 @@ def _part(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in found.items()}
 
 
-def _filled(network: nn.Module, tensors: Tensors) -> Any:
+def _filled(network: Any, tensors: Tensors) -> Any:
     """A network that was built without memory, with these tensors as its own."""
     network.load_state_dict(tensors, assign=True)
     return network.eval().requires_grad_(False)
@@ -102,7 +102,7 @@ def _count(tensors: Tensors, pattern: str) -> int:
 # U-Net ---------------------------------------------------------------------------------------------
 
 
-def _unet(tensors: Tensors) -> tuple[nn.Module, dict[str, Tensor]]:
+def _unet(tensors: Tensors) -> tuple[Any, dict[str, Tensor]]:
     downs = [
         int(re.findall(r"\d+", name)[0]) for name in tensors if re.fullmatch(r"input_blocks\.\d+\.0\.op\.weight", name)
     ]
@@ -171,7 +171,7 @@ def _unet_places(tensors: Tensors, levels: int, layers: int) -> dict[str, str]:
 # VAE -----------------------------------------------------------------------------------------------
 
 
-def _vae(tensors: Tensors) -> tuple[nn.Module, dict[str, Tensor]]:
+def _vae(tensors: Tensors) -> tuple[Any, dict[str, Tensor]]:
     levels = _count(tensors, r"encoder\.down\.(\d+)\.")
     layers = _count(tensors, r"encoder\.down\.0\.block\.(\d+)\.")
     widths = [len(tensors[f"encoder.down.{level}.block.0.conv2.weight"]) for level in range(levels)]
@@ -214,7 +214,7 @@ def _vae_name(name: str, levels: int) -> str:
 # Text encoder and pose encoder ---------------------------------------------------------------------
 
 
-def _text_encoder(tensors: Tensors) -> tuple[nn.Module, dict[str, Tensor]]:
+def _text_encoder(tensors: Tensors) -> tuple[Any, dict[str, Tensor]]:
     words = {name: tensor for name, tensor in tensors.items() if not name.endswith("position_ids")}
     vocabulary, width = words["text_model.embeddings.token_embedding.weight"].shape
     # With memory of its own: it has a buffer that no checkpoint holds.
@@ -236,7 +236,7 @@ def _text_encoder(tensors: Tensors) -> tuple[nn.Module, dict[str, Tensor]]:
     return network, words
 
 
-def _pose_encoder(tensors: Tensors) -> tuple[nn.Module, dict[str, Tensor]]:
+def _pose_encoder(tensors: Tensors) -> tuple[Any, dict[str, Tensor]]:
     weight = tensors["0.weight"]
     with torch.device("meta"):
         network = EgoWorldPoseEncoder(latent_channels=weight.shape[1])

@@ -6,11 +6,11 @@ import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
@@ -50,8 +50,15 @@ class EgoPipeline(DiffusionPipeline):
         GenEgoError: the U-Net has another number of input channels, or `start_noise` is given without flow matching.
     """
 
-    model_cpu_offload_seq = "text_encoder->vae->pose_encoder->unet"
-    _optional_components: ClassVar[list[str]] = ["null_text"]
+    vae: Any
+    unet: Any
+    text_encoder: Any
+    tokenizer: Any
+    scheduler: Any
+    pose_encoder: EgoWorldPoseEncoder | GenEgoPoseEncoder
+    null_text: NullText | None
+    config: Any
+    _optional_components = ["null_text"]  # noqa: RUF012 - diffusers adds to it as to a list
 
     def __init__(
         self,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,7 +15,7 @@ FACTOR = 8
 _NEGATIVE_SLOPE = 0.1
 
 
-class EgoWorldPoseEncoder(ModelMixin, ConfigMixin):
+class EgoWorldPoseEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """EgoWorld's: the pose map through the frozen VAE, whose four channels a convolution mixes to one in (0, 1).
 
     The published training never changed that convolution, which is why it has to come from the checkpoint.
@@ -37,7 +37,7 @@ class EgoWorldPoseEncoder(ModelMixin, ConfigMixin):
         return torch.sigmoid(self.conv(encode(pose)))
 
 
-class GenEgoPoseEncoder(ModelMixin, ConfigMixin):
+class GenEgoPoseEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Ours, learned with the U-Net: the pose map, and where the splat landed, which a latent cannot tell apart from
     black things.
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 
-class NullText(ModelMixin, ConfigMixin):
+class NullText(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """What stands in for a description that is not there; learned where training leaves the description out.
 
     A pipeline without one takes the empty text, as Stable Diffusion does.
