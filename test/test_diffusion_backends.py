@@ -22,6 +22,7 @@ from genego_ros.commands.weights import run
 from genego_ros.device import resolve_dtype
 from genego_ros.errors import GenEgoError
 from genego_ros.genego import EgoReconstructor
+from genego_ros.geometry.squeeze import squeeze
 from genego_ros.parameters import Parameters
 from genego_ros.reconstruction import lite_file, load_reconstructor
 from genego_ros.reconstruction.blending import BORDER, blend, splat_weight
@@ -103,11 +104,16 @@ def test_conditions_are_squeezed_whole_and_scaled_as_the_pipeline_wants_them() -
     assert (filled["sparse"][..., 50:] > -1).any()
 
 
+def weight_of(sparse: SparseView, made: np.ndarray) -> np.ndarray:
+    """Of a splat beside a made picture of its size."""
+    return splat_weight(sparse.projected, condition(observed(sparse), 64), squeeze(made, 64, 64))
+
+
 def test_a_believed_splat_stays_byte_by_byte_outside_a_soft_border() -> None:
     sparse = splat()
     made = np.random.default_rng(0).integers(0, 256, sparse.rgb.shape, dtype=np.uint8)
     made[:, :64] = np.clip(sparse.rgb[:, :64].astype(int) + 5, 0, 255)  # a little brighter: details, not content
-    weight = splat_weight(sparse, made)
+    weight = weight_of(sparse, made)
     image = blend(sparse, made, weight)
     near_hole = cv2.dilate((~sparse.projected).astype(np.uint8), np.ones((11, 11), np.uint8)) > 0
     assert (weight[~near_hole] == 1).all() and (~near_hole).mean() > 0.4
@@ -121,7 +127,7 @@ def test_a_splat_that_the_network_paints_over_gives_way_and_is_not_called_seen()
     sparse = splat()
     made = push_pull(sparse.rgb, sparse.projected)
     sparse.rgb[:, 40:60], made[:, 40:60] = 30, 200
-    weight = splat_weight(sparse, made)
+    weight = weight_of(sparse, made)
     assert weight[:, 46:54].max() == 0 and weight[5:15, 5:15].min() == 1
     np.testing.assert_array_equal(blend(sparse, made, weight)[:, 46:54], made[:, 46:54])
 
@@ -129,7 +135,7 @@ def test_a_splat_that_the_network_paints_over_gives_way_and_is_not_called_seen()
 def test_a_splat_without_holes_has_no_border() -> None:
     rgb = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     whole = SparseView(rgb, np.ones((HEIGHT, WIDTH), np.float32), np.ones((HEIGHT, WIDTH), bool))
-    assert (splat_weight(whole, rgb) == 1).all()
+    assert (weight_of(whole, rgb) == 1).all()
 
 
 # A backend -------------------------------------------------------------------------------------------

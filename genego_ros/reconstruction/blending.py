@@ -5,39 +5,47 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from genego_ros.types import ByteArray, FloatArray, SparseView
+from genego_ros.reconstruction.conditioning import Conditions
+from genego_ros.types import BoolArray, ByteArray, FloatArray, SparseView
 
 BORDER = 4.0
 """Pixels beside a hole over which the splat gives way to the made picture."""
-AGREES, DIFFERS = 16.0, 48.0
+AGREES, DIFFERS = 12.0, 32.0
 """Grey levels between splat and made picture, over a neighbourhood, up to which the splat is believed and from which
 it is not. The network saw the splat: where it paints something else there, it has learned that such a splat is wrong;
 details, which a small network blurs, vanish in the neighbourhood's mean."""
-NEIGHBOURHOOD = 24
+NEIGHBOURHOOD = 48
 """How many of them make up the picture's height."""
 
 
-def splat_weight(sparse: SparseView, made: ByteArray) -> FloatArray:
+def splat_weight(projected: BoolArray, small: Conditions, made: ByteArray) -> FloatArray:
     """How much of each pixel is the splat's: 0 where nothing landed, 1 where it is believed.
 
     Args:
-        made: the whole view as the network made it, uint8, the size of S_ego.
+        projected: bool (H, W), where the splat landed.
+        small: the same splat as the network saw it.
+        made: what the network made of it, uint8 (S, S, 3), at its own size.
 
     Returns:
         float32 (H, W).
     """
-    inside = sparse.projected.astype(np.uint8)
-    if not inside.all():
-        # To the middle of the nearest hole's pixel, which is half a pixel inside it.
-        distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        border = np.clip((distance - 0.5) / BORDER, 0, 1).astype(np.float32)
-    else:
-        border = np.ones(inside.shape, np.float32)
-    side = max(3, sparse.rgb.shape[0] // NEIGHBOURHOOD) | 1
-    known = sparse.projected.astype(np.float32)
-    difference = (sparse.rgb.astype(np.float32) - made) * known[..., None]
+    height, width = projected.shape
+    believed = cv2.resize(_belief(small, made), (width, height), interpolation=cv2.INTER_LINEAR)
+    if projected.all():
+        return np.asarray(believed)
+    # To the middle of the nearest hole's pixel, which is half a pixel inside it.
+    distance = cv2.distanceTransform(projected.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    border = np.clip((distance - np.float32(0.5)) / np.float32(BORDER), 0, 1)
+    return np.asarray(border * believed)
+
+
+def _belief(small: Conditions, made: ByteArray) -> FloatArray:
+    """float32 (S, S): 1 where splat and made picture agree, 0 where they differ."""
+    side = max(3, len(made) // NEIGHBOURHOOD) | 1
+    known = small.projected.astype(np.float32)
+    difference = (small.sparse.astype(np.float32) - made) * known[..., None]
     mean = cv2.blur(difference, (side, side)) / np.maximum(cv2.blur(known, (side, side)), 1e-6)[..., None]
-    return border * np.clip((DIFFERS - np.abs(mean).max(axis=2)) / (DIFFERS - AGREES), 0, 1)
+    return np.clip((DIFFERS - np.abs(mean).max(axis=2)) / (DIFFERS - AGREES), 0, 1)
 
 
 def blend(sparse: SparseView, made: ByteArray, weight: FloatArray) -> ByteArray:

@@ -82,7 +82,7 @@ class DiffusionReconstruction:
         (made,) = self._sample(tensors, observation.description, [chosen.seed], chosen.steps)
         camera = observation.ego_camera
         stretched = squeeze(made, camera.width, camera.height)
-        weight = splat_weight(observation.sparse, stretched)
+        weight = splat_weight(observation.sparse.projected, conditions, made)
         sure = None
         if confidence:
             seeds = [chosen.seed + 1 + index for index in range(SAMPLES)]
