@@ -28,7 +28,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError:
         # Lightning's settings lie beside the tensors; the project's own reader takes those for data, or not at all.
-        found = load_pickle(path, stand_ins=True)
+        found = load_pickle(path, stand_ins=True, part="state_dict")
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise GenEgoError(f"{path}: cannot be read ({str(error).splitlines()[0]}); {cure}") from error
     state = found.get("state_dict", found) if isinstance(found, Mapping) else {}
