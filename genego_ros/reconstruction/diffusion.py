@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import nn
 
 from genego_ros.device import resolve_device, resolve_dtype
 from genego_ros.geometry.squeeze import squeeze
@@ -45,7 +46,11 @@ class DiffusionReconstruction:
         device = resolve_device(parameters.device)
         if parameters.reconstruction.scheduler:
             pipeline.scheduler = exchanged(pipeline.scheduler, parameters.reconstruction.scheduler)
-        self._pipeline = pipeline.to(device, resolve_dtype(parameters.dtype, device))
+        for component in pipeline.components.values():
+            if isinstance(component, nn.Module):
+                # Torch's own `to`: that of diffusers warns of parts that should stay float32 where there are none.
+                nn.Module.to(component, device, resolve_dtype(parameters.dtype, device))
+        self._pipeline = pipeline
         self._too_large: set[int] = set()
         """Sizes that the GPU had no memory for."""
 

@@ -156,7 +156,7 @@ class EgoPipeline(DiffusionPipeline):
                 where there is none from the latent of `filled`, with as much noise on it as belongs there.
             previous: a scaled latent of the same size, float (N, 4, H / 8, W / 8).
             filled: S_ego with its holes filled, as `sparse`, to start from; None: `sparse`.
-            eta: DDIM's noise between steps; EgoWorld takes 1.
+            eta: DDIM's noise between steps, of which EgoWorld takes 1; TCD's gamma.
 
         Raises:
             GenEgoError: a size or shape that does not fit, numbers that are not finite, a splat that landed nowhere,

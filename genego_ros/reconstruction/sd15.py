@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
+import transformers
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -57,6 +59,9 @@ def load_sd15(folder: Path) -> EgoPipeline:
         raise GenEgoError(
             f"{folder / 'model_index.json'}: missing, the reconstruction backend 'sd15' needs it; {_CURE}"
         )
+    # The log of a node is no place for progress bars.
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     with loading(folder, _CURE):
         if (folder / "pose_encoder").is_dir():
             ours: EgoPipeline = EgoPipeline.from_pretrained(folder, local_files_only=True, use_safetensors=True)
