@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from genego_ros.errors import GenEgoError
 
@@ -29,3 +30,20 @@ def resolve_device(name: str) -> str:
     if name == "auto":
         return "cpu"
     raise GenEgoError(f"device is '{name}', but torch {torch.__version__} finds {found} GPU(s): choose cpu or auto")
+
+
+def resolve_dtype(name: str, device: str) -> Any:
+    """The torch.dtype for the parameter `dtype` on a device as `resolve_device` names it.
+
+    `auto` is float16 on a GPU, else float32.
+
+    Raises:
+        GenEgoError: float16 on a CPU, which computes with it slowly or not at all.
+    """
+    import torch
+
+    if name == "auto":
+        name = "float32" if device == "cpu" else "float16"
+    if name == "float16" and device == "cpu":
+        raise GenEgoError("dtype is 'float16', which takes a GPU: choose auto, float32 or bfloat16")
+    return getattr(torch, name)

@@ -9,8 +9,8 @@ import numpy as np
 from genego_ros.observation.observer import ExoObserver, StageClock
 from genego_ros.observation.viewpoint import ViewpointEstimator
 from genego_ros.parameters import Parameters
-from genego_ros.reconstruction import load_reconstructor
-from genego_ros.types import EgoView, ExoObservation, Frame
+from genego_ros.reconstruction import Reconstruction, load_reconstructor
+from genego_ros.types import EgoView, ExoObservation, Frame, SparseView
 
 
 class EgoReconstructor:
@@ -29,15 +29,23 @@ class EgoReconstructor:
         self.parameters = parameters
         self._reconstructor.parameters = parameters
 
-    def reconstruct(self, observation: ExoObservation) -> EgoView:
-        """The view of `observation`; black and nowhere seen where that is not valid."""
+    def reconstruct(self, observation: ExoObservation, confidence: bool = False) -> EgoView:
+        """The view of `observation`, its confidence where asked; black and nowhere seen where that is not valid."""
         clock = StageClock()
         with clock.measure("reconstruction"):
             if observation.valid:
-                image, seen = self._reconstructor.reconstruct(observation)
+                made = self._reconstructor.reconstruct(observation, confidence)
             else:
-                image, seen = np.zeros_like(observation.sparse.rgb), np.zeros_like(observation.sparse.projected)
-        return EgoView(image, seen, observation, self.parameters.reconstruction.backend, clock.stage_ms)
+                made = self._black(observation.sparse, confidence)
+        return EgoView(made.image, made.seen, observation, made.source, clock.stage_ms, made.confidence, made.notice)
+
+    def _black(self, sparse: SparseView, confidence: bool) -> Reconstruction:
+        return Reconstruction(
+            np.zeros_like(sparse.rgb),
+            np.zeros_like(sparse.projected),
+            self.parameters.reconstruction.backend,
+            np.zeros(sparse.projected.shape, np.float32) if confidence else None,
+        )
 
 
 class GenEgo:

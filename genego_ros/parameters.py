@@ -162,6 +162,28 @@ class EgoParameters:
 @dataclass(frozen=True)
 class ReconstructionParameters:
     backend: str = parameter("geometric", "what completes S_ego", read_only=True)
+    weights: str = parameter(
+        "",
+        "`lite`: file of its weights; `sd15`: folder of its pipeline; empty: those that are installed",
+        read_only=True,
+    )
+    scheduler: str = parameter(
+        "", "`lite`, `sd15`: ddim, dpm++, lcm, tcd or flow; empty: what the weights were saved with", read_only=True
+    )
+    steps: int = parameter(4, "`lite`, `sd15`: passes of the U-Net a picture", low=1, high=100)
+    guidance: float = parameter(
+        1.0, "`lite`, `sd15`: how much the description counts; above 1 each step takes two passes", low=1.0, high=20.0
+    )
+    seed: int = parameter(0, "`lite`, `sd15`: of the noise, the same for every picture", low=0, high=1_000_000_000)
+    size: int = parameter(
+        0, "`lite`, `sd15`: side of the square that is worked on; 0 = the network's own", unit="px", low=0, high=1024
+    )
+
+    def __post_init__(self) -> None:
+        if self.size % 8 or 0 < self.size < 64:
+            raise GenEgoError(
+                f"parameter 'reconstruction.size' is {self.size}: it must be 0, or a multiple of 8 from 64 on"
+            )
 
 
 @dataclass(frozen=True)
@@ -183,6 +205,12 @@ class Parameters:
     """All parameters; a node or command that does not use one simply leaves it alone."""
 
     device: str = parameter("auto", "what computes: auto, cpu or cuda:N", read_only=True)
+    dtype: str = parameter(
+        "auto",
+        "numbers that the reconstruction's networks compute with; auto: float16 on a GPU, else float32",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        read_only=True,
+    )
     input: InputParameters = field(default_factory=InputParameters)
     hands: HandParameters = field(default_factory=HandParameters)
     depth: DepthParameters = field(default_factory=DepthParameters)

@@ -259,3 +259,7 @@ class EgoView:
     source: str
     """The reconstruction backend that made it."""
     stage_ms: dict[str, float] = field(default_factory=dict)
+    confidence: FloatArray | None = None
+    """float32 (H, W), 0 to 1: how sure each pixel is; None where it was not asked for."""
+    notice: str = ""
+    """What a user should hear of, such as that another backend had to serve; else empty."""

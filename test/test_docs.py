@@ -45,7 +45,7 @@ def test_readme_names_every_command_argument_and_topic() -> None:
         assert f"| `{argument.name}` | `{argument.default or 'config/genego.yaml'}` |" in README, argument.name
     stages = (ROOT / "genego_ros" / "ros" / "stages.py").read_text()
     topics = re.findall(r'^ +"((?:exo|ego|hands)/[\w/]+|description)": ', stages, re.MULTILINE)
-    assert len(topics) == 16
+    assert len(topics) == 17
     for topic in topics:
         assert f"`{topic}`" in README, topic
 

@@ -97,7 +97,9 @@ def test_nothing_unseen_is_marked_seen() -> None:
         scale=Scale(),
         depth_source="topic",
     )
-    image, seen = load_reconstructor(Parameters()).reconstruct(observation)
-    np.testing.assert_array_equal(seen, known)
-    assert not np.shares_memory(seen, known)
-    np.testing.assert_array_equal(image[seen], rgb[seen])
+    made = load_reconstructor(Parameters()).reconstruct(observation, confidence=True)
+    np.testing.assert_array_equal(made.seen, known)
+    assert not np.shares_memory(made.seen, known)
+    np.testing.assert_array_equal(made.image[made.seen], rgb[made.seen])
+    np.testing.assert_array_equal(made.confidence, known)  # sure of what was seen, of nothing else
+    assert load_reconstructor(Parameters()).reconstruct(observation).confidence is None

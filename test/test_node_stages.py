@@ -15,6 +15,7 @@ from genego_ros.msg import EgoObservation
 from rclpy.parameter import Parameter
 from ros_rig import Rig, rig
 from scene import sample
+from sensor_msgs.msg import Image
 
 from genego_ros.ros import observation_message
 from genego_ros.ros.ego_reconstruction_node import EgoReconstructionNode
@@ -89,6 +90,28 @@ def test_stage_2_names_the_frame_that_stage_1_gave_to_tf(made: Rig, exo: ExoObse
     ego._reconstruct(0.1)
     seen = made.answer("/ego/observation", 60 * SECOND)
     assert seen.header.frame_id == seen.image.header.frame_id == seen.camera.header.frame_id == "robot/ego"
+    ego.destroy_node()
+
+
+def test_confidence_is_made_and_published_while_somebody_listens(made: Rig, exo: ExoObservationNode) -> None:
+    """`auto` without the weights of `lite`: its confidence is that of `geometric`, and status says who served."""
+    ego = EgoReconstructionNode()
+    ego.parameters = ego.parameters.changed(
+        {"reconstruction.backend": "auto", "reconstruction.weights": "/nowhere/lite.safetensors"}
+    )
+    ego.set_up()
+    assert ego._stage is not None
+    unheard = ego._stage.process(process(exo, FRAME, 70.0), "ego")
+    assert unheard.confidence is None and unheard.source == "geometric"
+    made.listen("/ego/confidence", Image)
+    made.until(lambda: ego.count_subscribers("/ego/confidence"), "a listener")
+    made.until(lambda: made.node.count_publishers("/ego/confidence"), "stage 2")
+    view = ego._stage.process(process(exo, FRAME, 71.0), "ego")
+    heard = made.answer("/ego/confidence", 71 * SECOND)
+    assert (heard.encoding, heard.header.frame_id) == ("mono8", "ego")
+    levels = np.frombuffer(heard.data, np.uint8).reshape(heard.height, heard.width)
+    np.testing.assert_array_equal(levels, view.seen * np.uint8(255))
+    assert "since 'lite' cannot: /nowhere/lite.safetensors" in ego._frame_trouble
     ego.destroy_node()
 
 

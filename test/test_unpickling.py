@@ -8,6 +8,8 @@ import os
 import pickle
 import sys
 import types
+import zipfile
+from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -216,6 +218,20 @@ def test_nothing_that_a_pickle_names_is_run(
     assert dict(copyreg._extension_registry) == registered  # type: ignore[attr-defined]
     assert loads(pickle.dumps(b"\xff", 2), "-") == b"\xff" and loads(saved(torch.ones(2), True), "-").tolist() == [1, 1]
     assert not {module for module in set(sys.modules) - imported if "genego" in module}
+
+
+def test_of_a_checkpoint_the_part_that_is_wanted_is_read_alone(tmp_path: Path) -> None:
+    """The optimizer's tensor is cut short, which nobody notices who does not read it."""
+    whole, path = tmp_path / "whole.ckpt", tmp_path / "cut.ckpt"
+    torch.save({"state_dict": {"a": torch.arange(3.0)}, "optimizer": torch.arange(4.0), "lr": Namespace()}, whole)
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as cut:
+        for name in source.namelist():
+            cut.writestr(name, source.read(name)[: 8 if name.endswith("data/1") else None])
+    found = load_pickle(path, stand_ins=True, part="state_dict")
+    assert list(found) == ["state_dict"] and found["state_dict"]["a"].tolist() == [0, 1, 2]
+    with pytest.raises(GenEgoError, match=r"cut\.ckpt: holds 8 bytes where a tensor has 16"):
+        load_pickle(path, stand_ins=True)
+    assert load_pickle(whole, stand_ins=True, part="elsewhere").keys() == {"state_dict", "optimizer", "lr"}
 
 
 def test_what_is_refused_is_named(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     if frame.camera_source == "assumed":
         print(f"no intrinsics given: a field of view of {parameters.input.assumed_hfov_deg:g} degrees was assumed")
     print(f"depth: {observation.depth_source}, {100 * view.seen.mean():.1f} % of the view was seen by the camera")
+    if view.notice:
+        print(view.notice)
     print(f"{observation.description}\nwritten to {args.out}")
     return 0
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 
 from genego_ros import weights
 from genego_ros.data.mano import import_mano
+from genego_ros.errors import GenEgoError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="show every entry with its licence and where it is")
     actions.add_parser("verify", help="check every file's sha256")
     mano = actions.add_parser("import-mano", help="convert your own MANO pickles; their hands then serve for D_hand")
+    egoworld = actions.add_parser("import-egoworld", help="convert EgoWorld's checkpoint for the reconstruction `sd15`")
+    egoworld.add_argument("checkpoint", type=Path, help="step=7000.ckpt, or another one that its repository trained")
+    egoworld.add_argument("--out", type=Path, help="folder to make; by default where `sd15` looks")
     mano.add_argument("folder", metavar="DIR", type=Path, help="holds MANO_LEFT.pkl and MANO_RIGHT.pkl")
 
 
@@ -24,6 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _install(arguments.names)
     if arguments.action == "import-mano":
         return _import_mano(arguments.folder)
+    if arguments.action == "import-egoworld":
+        return _import_egoworld(arguments.checkpoint, arguments.out)
     if arguments.action == "list":
         return _list()
     return _verify()
@@ -48,6 +55,26 @@ def _import_mano(folder: Path) -> int:
         written = import_mano(folder, out)
     for path in written:
         print(f"wrote {path}")
+    return 0
+
+
+def _import_egoworld(checkpoint: Path, out: Path | None) -> int:
+    # Here, since they take seconds to import and the other actions do without.
+    from genego_ros.data.torch_checkpoint import read_tensors
+    from genego_ros.reconstruction.ldm_layout import convert
+    from genego_ros.reconstruction.sd15 import egoworld_directory
+
+    chosen = out or egoworld_directory()
+    if chosen.exists():
+        raise GenEgoError(f"{chosen} is there already: delete it, or choose another --out")
+    pipeline = convert(read_tensors(checkpoint), checkpoint)
+    with weights.writing_to(chosen.parent) as folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as growing:
+            pipeline.save_pretrained(Path(growing) / "pipeline")
+            (Path(growing) / "pipeline").rename(chosen)
+    start = "" if out is None else f" reconstruction.weights:={chosen}"
+    print(f"wrote {chosen}; use it with reconstruction.backend:=sd15{start}")
     return 0
 
 

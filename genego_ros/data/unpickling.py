@@ -81,30 +81,39 @@ class StandIn:
         return f"<stand-in for {self.name}>"
 
 
-def load_pickle(path: Path | str, stand_ins: bool = False) -> Any:
+def load_pickle(path: Path | str, stand_ins: bool = False, part: str = "") -> Any:
     """What a pickle or a file of torch.save (zip or older) holds, as far as it is data.
 
     Args:
         stand_ins: objects of other classes become `StandIn`s (for Lightning checkpoints, whose configuration objects
             do not matter); otherwise a file with one is refused.
+        part: where the file holds a dictionary with this key, that entry alone is wanted, and the tensors of the others
+            are never read (an optimizer's state is twice as large as the network's).
 
     Raises:
         GenEgoError: the file is missing or damaged, or names something that is not data; says which.
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return _load(file, path, stand_ins, part)
     except OSError as error:
         raise GenEgoError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    return loads(data, path, stand_ins)
 
 
 def loads(data: bytes, source: Path | str, stand_ins: bool = False) -> Any:
     """As `load_pickle`, from bytes; `source` names them in errors."""
+    return _load(io.BytesIO(data), source, stand_ins)
+
+
+def _load(file: BinaryIO, source: Path | str, stand_ins: bool, part: str = "") -> Any:
     try:
-        if data[:4] == b"PK\x03\x04":
-            return _Thaw()(_read_zip(data, stand_ins))
-        return _Thaw()(_read_plain(io.BytesIO(data), stand_ins))
+        zipped = file.read(4) == b"PK\x03\x04"
+        file.seek(0)
+        frozen = (_read_zip if zipped else _read_plain)(file, stand_ins)
+        if part and isinstance(frozen, dict) and part in frozen:
+            frozen = {part: frozen[part]}
+        return _Thaw()(frozen)
     except _RefusedError as error:
         raise GenEgoError(f"{source}: {error}; it was not loaded") from error
     except GenEgoError:
@@ -438,8 +447,8 @@ def _torch_dtype(name: str) -> Any:
     return getattr(torch, name)
 
 
-def _read_zip(data: bytes, stand_ins: bool) -> Any:
-    archive = zipfile.ZipFile(io.BytesIO(data))
+def _read_zip(file: BinaryIO, stand_ins: bool) -> Any:
+    archive = zipfile.ZipFile(file)
     names = archive.namelist()
     pickles = [name for name in names if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from genego_ros.parameters import Parameters
+from genego_ros.reconstruction import Reconstruction
 from genego_ros.types import BoolArray, ByteArray, ExoObservation
 
 
@@ -15,9 +16,15 @@ class GeometricReconstruction:
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
 
-    def reconstruct(self, observation: ExoObservation) -> tuple[ByteArray, BoolArray]:
+    def reconstruct(self, observation: ExoObservation, confidence: bool = False) -> Reconstruction:
+        """As the Protocol says; of what is made up it is not sure at all."""
         sparse = observation.sparse
-        return push_pull(sparse.rgb, sparse.projected), sparse.projected.copy()
+        return Reconstruction(
+            push_pull(sparse.rgb, sparse.projected),
+            sparse.projected.copy(),
+            "geometric",
+            sparse.projected.astype(np.float32) if confidence else None,
+        )
 
 
 def push_pull(rgb: ByteArray, known: BoolArray) -> ByteArray:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
@@ -35,10 +36,12 @@ class _Outputs:
         self._node = node
         self._publishers = {topic: node.create_output(kind, topic) for topic, kind in kinds.items()}
 
+    def wanted(self, topic: str) -> bool:
+        return bool(self._publishers[topic].get_subscription_count())
+
     def publish(self, topic: str, make: Callable[..., Any], *arguments: Any) -> None:
-        publisher = self._publishers[topic]
-        if publisher.get_subscription_count():
-            publisher.publish(make(*arguments))
+        if self.wanted(topic):
+            self._publishers[topic].publish(make(*arguments))
 
     def close(self) -> None:
         for publisher in self._publishers.values():
@@ -140,19 +143,24 @@ class EgoStage:
                 "ego/image/compressed": CompressedImage,
                 "ego/camera_info": CameraInfo,
                 "ego/seen": Image,
+                "ego/confidence": Image,
                 "ego/observation": EgoObservationMessage,
             },
         )
 
     def process(self, observation: ExoObservation, ego_frame_id: str) -> EgoView:
         """Completes `observation` and publishes what stage 2 owns, in the frame that stage 1 gave to TF."""
-        view = self._reconstructor.reconstruct(observation)
+        view = self._reconstructor.reconstruct(observation, self._outputs.wanted("ego/confidence"))
+        if view.notice:
+            self._node.warn(view.notice)
         stamp, ego = observation.stamp_ns, ego_frame_id
         publish = self._outputs.publish
         publish("ego/image", conversions.to_image, view.image, "rgb8", stamp, ego)
         publish("ego/image/compressed", conversions.to_compressed, view.image, stamp, ego)
         publish("ego/camera_info", conversions.to_camera_info, observation.ego_camera, stamp, ego)
         publish("ego/seen", conversions.mask_to_image, view.seen, stamp, ego)
+        if view.confidence is not None:
+            publish("ego/confidence", _confidence, view.confidence, stamp, ego)
         publish("ego/observation", _ego_observation, view, ego)
         return view
 
@@ -187,6 +195,11 @@ def _pose_map(observation: ExoObservation, frame_id: str) -> Image:
     camera = observation.ego_camera
     picture = pose_map(camera.height, camera.width, observation.hands_ego)
     return conversions.to_image(picture, "rgb8", observation.stamp_ns, frame_id)
+
+
+def _confidence(confidence: FloatArray, stamp_ns: int, frame_id: str) -> Image:
+    levels = np.rint(confidence * 255).astype(np.uint8)
+    return conversions.to_image(levels, "mono8", stamp_ns, frame_id)
 
 
 def _ego_observation(view: EgoView, frame_id: str) -> EgoObservationMessage:
