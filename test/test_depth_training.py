@@ -24,10 +24,12 @@ from genego_ros.observation.depth.lite_network import LiteNetwork, Prediction, s
 from genego_ros.parameters import Parameters
 from genego_ros.training import depth as depth_training
 from genego_ros.training import rooms
+from genego_ros.training import views as training_views
 from genego_ros.training.appearance import disguise
-from genego_ros.training.depth import DepthSamples, DepthTask, views
+from genego_ros.training.depth import DepthSamples, DepthTask
 from genego_ros.training.depth_loss import depth_losses, sum_of_slopes
 from genego_ros.training.loop import WEIGHTS, train
+from genego_ros.training.views import views
 from genego_ros.training.virtual_view import COVERED, HFOV_DEG, VirtualView, depth_of, draw_view, picture_of
 from genego_ros.types import Camera, Float64Array
 
@@ -212,7 +214,7 @@ def test_training_lowers_the_loss_and_what_it_writes_serves(
     dataset: H2O, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(depth_training, "SIZES", ((96, 64), (64, 64), (64, 64)))
-    monkeypatch.setattr(depth_training, "VALIDATED", 3)
+    monkeypatch.setattr(training_views, "VALIDATED", 3)
     arguments = argparse.Namespace(dataset=dataset.root, split="all", start=None)
     task, settings = depth_training.prepare(arguments)
     frozen = task.network.encoder.stem[0].weight.clone()

@@ -9,7 +9,11 @@ from pathlib import Path
 
 from genego_ros.device import resolve_device
 
-MODELS = {"depth": "genego_ros.training.depth", "ego-hand": "genego_ros.training.ego_hand"}
+MODELS = {
+    "depth": "genego_ros.training.depth",
+    "ego-hand": "genego_ros.training.ego_hand",
+    "vae": "genego_ros.training.vae",
+}
 """What can be trained -> its module, which offers `prepare(args) -> (Task, Settings)`. Of the settings it chooses,
 those that the command line gives are exchanged."""
 INTERRUPTED = 130

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,12 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genego_ros.data.datasets import open_dataset
-from genego_ros.data.fingerprint import fingerprint
-from genego_ros.data.h2o import EGO_CAMERA, H2O
-from genego_ros.data.sample_ids import SampleIds
-from genego_ros.data.splits import ALL, FILE, Splits
-from genego_ros.errors import GenEgoError
+from genego_ros.data.h2o import H2O
 from genego_ros.geometry.depth_errors import DepthError, depth_error, median_factor
 from genego_ros.observation.depth.lite import predict
 from genego_ros.observation.depth.lite_network import LiteNetwork, load_network_to_train, start_network
@@ -28,6 +22,7 @@ from genego_ros.training.appearance import disguise
 from genego_ros.training.depth_loss import depth_losses
 from genego_ros.training.loop import Settings
 from genego_ros.training.rooms import draw_room
+from genego_ros.training.views import ViewId, views_fingerprint, views_of
 from genego_ros.training.virtual_view import depth_of, draw_view, picture_of
 from genego_ros.types import Array, ByteArray, FloatArray
 
@@ -36,16 +31,6 @@ SHARES = (0.55, 0.35, 0.1)
 """Of the batches, by size."""
 ROOMS = 0.3
 """Share of the samples that `rooms` draws."""
-HELD_OUT = 20
-"""Every so many recordings, the first of them measures instead of being learned from."""
-VALIDATED = 48
-"""Pictures that are looked at for a measure."""
-
-
-class ViewId(NamedTuple):
-    sequence: str
-    camera: str
-    frame: int
 
 
 def prepare(args: argparse.Namespace) -> tuple[DepthTask, Settings]:
@@ -54,27 +39,10 @@ def prepare(args: argparse.Namespace) -> tuple[DepthTask, Settings]:
     Raises:
         GenEgoError: no such data set or split, recordings without depth, weights that do not fit.
     """
-    dataset = open_dataset(args.dataset)
-    if not isinstance(dataset, H2O):
-        raise GenEgoError(f"{args.dataset}: only H2O and rendered recordings have the depth of all views; name such")
-    whole = SampleIds.of(dataset.ids)
-    ids = whole if args.split == ALL else Splits.read(args.dataset / FILE, whole).ids(args.split)
-    learned, held_out = views(ids)
+    dataset, learned, held_out = views_of(args.dataset, args.split)
     network = load_network_to_train(args.start) if args.start else start_network()
     task = DepthTask(network, dataset, learned, held_out)
     return task, Settings(batch=16, rate=1e-3, weight_decay=0.01, precision="no", workers=1)
-
-
-def views(ids: SampleIds) -> tuple[tuple[ViewId, ...], tuple[ViewId, ...]]:
-    """The views of samples, those of the eyes included, to learn from and to measure with; apart by recording."""
-    sequences = sorted({run.sequence for run in ids.runs})
-    measuring = set(sequences[::HELD_OUT] if len(sequences) > 1 else ())
-    found = {ViewId(run.sequence, run.camera, int(frame)) for run in ids.runs for frame in run.frames}
-    found |= {view._replace(camera=EGO_CAMERA) for view in found}
-    learned = tuple(sorted(view for view in found if view.sequence not in measuring))
-    held_out = sorted(found.difference(learned))
-    places = np.linspace(0, len(held_out) - 1, min(VALIDATED, len(held_out))).astype(int)
-    return learned, tuple(held_out[place] for place in places)
 
 
 class DepthSamples:
@@ -136,11 +104,7 @@ class DepthTask:
         self.samples = DepthSamples(dataset, learned)
         self.configuration: Mapping[str, Any] = {"network": "depth_lite"}
         self._dataset, self._held_out = dataset, held_out
-        sequences = sorted({id.sequence for id in (*learned, *held_out)})
-        digest = hashlib.sha256(repr((learned, held_out)).encode())
-        for sequence in sequences:
-            digest.update(fingerprint(dataset.root, sequence).encode())
-        self.fingerprint = digest.hexdigest()
+        self.fingerprint = views_fingerprint(dataset, learned, held_out)
 
     def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         prediction = network(batch["pictures"].permute(0, 3, 1, 2) / 255.0)
