@@ -7,9 +7,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from genego_ros.data.sample import Sample
-from genego_ros.data.truth import true_observation
-from genego_ros.device import resolve_device
-from genego_ros.observation.observer import SETTLING_FRAMES, ExoObserver
+from genego_ros.inputs import RecordedObserver
 from genego_ros.parameters import Parameters
 from genego_ros.types import Camera, ExoObservation, Frame
 
@@ -52,33 +50,16 @@ class CaseMaker:
 
     def __init__(self, inputs: Inputs, parameters: Parameters) -> None:
         self._inputs = inputs
-        self._parameters = parameters
-        self._observer: ExoObserver | None = None
+        self._observer = RecordedObserver(parameters)
 
     def case(self, sample: Sample) -> Case:
         frame, ego_camera = sample.exo[0].frame, sample.ego.frame.camera
         if self._inputs == "true":
-            device = resolve_device(self._parameters.device)
-            return Case(frame, ego_camera, lambda: true_observation(sample, self._parameters.depth, device))
-        bare = replace(frame, depth=None)
-        return Case(bare, ego_camera, lambda: self._estimate(bare, ego_camera))
-
-    def _estimate(self, frame: Frame, ego_camera: Camera) -> ExoObservation:
-        if self._observer is None:
-            self._observer = ExoObserver(self._parameters)
-        return observe_alone(self._observer, frame, ego_camera)
+            return Case(frame, ego_camera, lambda: self._observer.true(sample))
+        return Case(replace(frame, depth=None), ego_camera, lambda: self._observer.estimated(sample))
 
     def __enter__(self) -> CaseMaker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._observer is not None:
-            self._observer.close()
-
-
-def observe_alone(observer: ExoObserver, frame: Frame, ego_camera: Camera) -> ExoObservation:
-    """Stage 1 of a picture by itself, whatever came before it."""
-    observer.forget()
-    for _ in range(SETTLING_FRAMES):
-        observation = observer.observe(frame, ego_camera)
-    return observation
+        self._observer.__exit__()

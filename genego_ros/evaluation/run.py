@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,14 @@ from tqdm import tqdm
 import genego_ros
 from genego_ros import weights
 from genego_ros.data.sample import Dataset, SampleId
-from genego_ros.errors import GenEgoError, loading
+from genego_ros.errors import GenEgoError
 from genego_ros.evaluation.inputs import CaseMaker, Inputs
 from genego_ros.evaluation.intervals import Estimate
 from genego_ros.evaluation.methods import Method
 from genego_ros.evaluation.metrics import SIZE, Measured, Ruler, summarise
 from genego_ros.evaluation.store import TRUTH, Store
 from genego_ros.geometry.squeeze import squeeze
+from genego_ros.inputs import brought_weights, file_state
 from genego_ros.observation.observer import hand_mesh_file
 from genego_ros.parameters import Parameters
 from genego_ros.types import ByteArray
@@ -102,38 +103,9 @@ def common_settings(dataset: Path, parameters: Parameters) -> dict[str, object]:
     return {
         "dataset": str(dataset.resolve()),
         "parameters": parameters.as_mapping(),
-        "weights": {**promised, "hands' mesh": _state(hand_mesh_file()), **dict(_brought(parameters))},
+        "weights": {**promised, "hands' mesh": file_state(hand_mesh_file()), **dict(brought_weights(parameters))},
         "code": code(),
     }
-
-
-def _brought(parameters: Parameters) -> Iterator[tuple[str, str]]:
-    """The state of each file or folder of weights that a parameter names, by the parameter."""
-    for name, value in parameters.as_mapping().items():
-        path = Path(str(value)).expanduser()
-        # A word that is no path is an entry of the manifest.
-        if name.endswith(".weights") and value and path.exists():
-            yield name, _state(path)
-
-
-def _state(path: Path) -> str:
-    """The sha256 of a file; of a folder, which may hold gigabytes, that of its files' names, sizes and times of change.
-
-    Raises:
-        GenEgoError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    with loading(path, "make it readable"):
-        if path.is_dir():
-            for file in sorted(file for file in path.rglob("*") if file.is_file()):
-                state = file.stat()
-                line = f"{file.relative_to(path).as_posix()} {state.st_size} {state.st_mtime_ns}\n"
-                digest.update(line.encode())
-        else:
-            with path.open("rb") as content:
-                while block := content.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()
 
 
 def code() -> str:

@@ -13,11 +13,11 @@ from genego_ros.backends import load_backend
 from genego_ros.data.h2o import H2O
 from genego_ros.data.sample import Dataset, Sample
 from genego_ros.errors import GenEgoError
-from genego_ros.evaluation.inputs import observe_alone
 from genego_ros.evaluation.observation.case import Case
 from genego_ros.evaluation.observation.truth import hand_region, head_of, touches, visible_hands
 from genego_ros.evaluation.observation.viewpoints import BACKENDS
 from genego_ros.geometry.hand_model import HandModel, hand_length
+from genego_ros.inputs import observe_alone
 from genego_ros.observation import viewpoint
 from genego_ros.observation.depth import load_depth_estimator
 from genego_ros.observation.ego_hand import EgoHandEstimator, load_ego_hand_estimator
