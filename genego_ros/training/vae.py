@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -42,15 +45,25 @@ def prepare(args: argparse.Namespace) -> tuple[VaeTask, Settings]:
         GenEgoError: no such data set or split, weights that do not fit.
     """
     dataset, learned, held_out = views_of(args.dataset, args.split)
-    network = LiteAutoencoder()
-    if args.start:
-        from safetensors.torch import load_file
-
-        with loading(args.start, "give weights.safetensors of ./genego train vae"):
-            network.load_state_dict(load_file(args.start))
+    network = load_vae(args.start) if args.start else LiteAutoencoder()
     return VaeTask(network, dataset, learned, held_out), Settings(
         batch=16, rate=1e-3, weight_decay=0.01, precision="no", workers=1
     )
+
+
+def load_vae(path: Path) -> LiteAutoencoder:
+    """The network of weights.safetensors, float32, on the CPU, in evaluation mode.
+
+    Raises:
+        GenEgoError: the file is missing, damaged or of something else.
+    """
+    with loading(path, "give weights.safetensors of ./genego train vae"):
+        with safe_open(path, "pt") as file:
+            configuration = json.loads((file.metadata() or {})["configuration"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        network = LiteAutoencoder(**configuration)
+        network.load_state_dict(tensors)
+    return network.eval()
 
 
 class PictureSamples:
