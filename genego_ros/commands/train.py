@@ -11,7 +11,9 @@ from genego_ros.device import resolve_device
 
 MODELS = {
     "depth": "genego_ros.training.depth",
+    "distill": "genego_ros.training.distill",
     "ego-hand": "genego_ros.training.ego_hand",
+    "unet": "genego_ros.training.unet",
     "vae": "genego_ros.training.vae",
 }
 """What can be trained -> its module, which offers `prepare(args) -> (Task, Settings)`. Of the settings it chooses,
@@ -35,6 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=("auto", "no", "bf16", "fp16"))
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--workers", type=int, help="processes that prepare batches")
+    stage2 = parser.add_argument_group("unet, distill")
+    stage2.add_argument("--vae", type=Path, metavar="FILE", help="weights that train vae made")
+    stage2.add_argument("--form", choices=("epsilon", "v", "flow"), default="flow", help="what the U-Net predicts")
+    stage2.add_argument(
+        "--start-noise", type=float, metavar="SD", help="of a flow: noise on the splat that it begins at (default 0.5)"
+    )
+    stage2.add_argument(
+        "--fill", action=argparse.BooleanOptionalAction, default=True, help="fill the holes of the S_ego that it sees"
+    )
+    stage2.add_argument("--stride", type=int, default=2, metavar="N", help="frames between samples (default 2)")
+    stage2.add_argument("--cache", type=Path, metavar="DIR", help="for what is made of the samples (default OUT/cache)")
+    stage2.add_argument("parameters", nargs="*", metavar="name:=value", help="of stage 1, such as depth.backend:=lite")
+    # argparse gives positionals to the first gap between options alone; those after it come as `further`.
+    parser.set_defaults(further=[])
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,6 +8,8 @@ goes on as if it never had been. OUT holds
     settings.json        what it is trained with
     log.jsonl            a line every few steps and every validation; events.* is the same for TensorBoard
     curve.png            the log as a picture
+
+and what a task exports.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -85,6 +87,15 @@ class Task(Protocol):
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Measures of the averaged weights, which are in evaluation mode; empty where there is nothing to measure."""
+        ...
+
+
+@runtime_checkable
+class Exports(Protocol):
+    """A task of whose network more is made than its weights."""
+
+    def export(self, network: nn.Module, out: Path) -> None:
+        """Writes it into the run's folder, of the averaged weights; called at every checkpoint."""
         ...
 
 
@@ -333,6 +344,10 @@ class _Run:
             metadata = {"seed": self.settings.seed, "steps": self.step, "data": self.task.fingerprint}
             save_weights(self.average.module, self.task.configuration, self.out / WEIGHTS, metadata)
             draw_curve(self.out / LOG, self.out / CURVE)
+            if isinstance(self.task, Exports):
+                self.task.export(self.average.module, self.out)
+        except GenEgoError:
+            raise
         except (OSError, RuntimeError) as error:  # the latter is torch's for a full disk
             raise GenEgoError(f"{self.out}: cannot be written ({error}); make room, then run it again") from error
 

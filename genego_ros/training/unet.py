@@ -1,0 +1,359 @@
+"""`./genego train unet`: the U-Net of the reconstruction `lite`, and what tells it the pose and where no text is."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genego_ros.data.sample import SampleId
+from genego_ros.data.sample_ids import SampleIds
+from genego_ros.data.sheet import captioned, contact_sheet, save_picture
+from genego_ros.errors import GenEgoError
+from genego_ros.geometry.skeleton import pose_map
+from genego_ros.geometry.squeeze import squeeze
+from genego_ros.parameters import Parameters, parse_assignments
+from genego_ros.reconstruction.autoencoder import FACTOR, LATENT_CHANNELS, LiteAutoencoder
+from genego_ros.reconstruction.conditioning import Conditions
+from genego_ros.reconstruction.lite_file import load_lite, save_lite
+from genego_ros.reconstruction.pipeline import INPUT_CHANNELS, EgoPipeline
+from genego_ros.reconstruction.pose_encoder import GenEgoPoseEncoder
+from genego_ros.reconstruction.text import NullText
+from genego_ros.reconstruction.text_models import load_minilm
+from genego_ros.training.conditions import KINDS, Source, cached_conditions, kept_hands, kept_text
+from genego_ros.training.forms import Form
+from genego_ros.training.loop import Settings
+from genego_ros.training.tokens import cached_tokens
+from genego_ros.training.vae import SIDE, load_vae
+from genego_ros.training.views import listed, measuring
+from genego_ros.types import Array, ByteArray
+
+CHANNELS = (48, 96, 192)
+SHARES = (0.4, 0.3, 0.3)
+"""Of the samples, by kind of conditions; see `KINDS`."""
+NO_TEXT, NO_POSE = 0.1, 0.1
+"""How often the network is not told, for guidance and for pictures without."""
+AT_ORIGIN = 0.25
+"""Share of the questions at the very beginning of the way, where few steps spend theirs."""
+START_NOISE = 0.5
+"""Of a flow, where the command line does not say; a latent's own standard deviation is 1."""
+VALIDATED, PICTURED, SHOWN = 96, 16, 8
+"""Held-out moments whose loss is measured; of them, those that pictures are made of, and those on the sheet."""
+MEASURED_AT_ONCE = 32
+STEPS = (1, 4)
+"""That pictures are made in to be measured."""
+LITE, SHEET = "lite.safetensors", "sheet.png"
+
+
+def prepare(args: argparse.Namespace) -> tuple[UnetTask, Settings]:
+    """What `./genego train unet` trains.
+
+    Raises:
+        GenEgoError: no such data set or split, no VAE, weights that do not fit or are missing.
+    """
+    if args.vae is None:
+        raise GenEgoError("train unet works on latents: give the network that makes them, --vae weights.safetensors")
+    start_noise = args.start_noise
+    if args.form == "flow" and start_noise is None:
+        start_noise = START_NOISE
+    form = Form(args.form, start_noise)
+    if args.start:
+        started = load_lite(args.start)
+        network = EgoDenoiser(started.unet, started.pose_encoder, started.null_text)
+    else:
+        torch.manual_seed(args.seed)
+        null = NullText()
+        network = EgoDenoiser(start_unet(null.config["width"]), GenEgoPoseEncoder(), null)
+    moments = cached_moments(args, network.null_text)
+    return UnetTask(network, form, args.fill, load_vae(args.vae), moments), chosen_settings()
+
+
+def chosen_settings() -> Settings:
+    """Where the command line does not say."""
+    return Settings(batch=32, rate=5e-4, weight_decay=0.01, workers=1)
+
+
+def start_unet(width: int) -> UNet2DConditionModel:
+    """Of about 10 M parameters, that attends to tokens of this width at 1/2 and 1/4 of the latents' size; not trained."""
+    return UNet2DConditionModel(
+        in_channels=INPUT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=CHANNELS,
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=16,
+        cross_attention_dim=width,
+        attention_head_dim=4,
+    )
+
+
+class EgoDenoiser(nn.Module):
+    """What learns together."""
+
+    def __init__(self, unet: UNet2DConditionModel, pose_encoder: GenEgoPoseEncoder, null_text: NullText) -> None:
+        super().__init__()
+        self.unet, self.pose_encoder, self.null_text = unet, pose_encoder, null_text
+        self.requires_grad_(True)
+
+    def forward(self, noisy: Tensor, time: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """What it says of z_t, float (N, 4, h, w).
+
+        Args:
+            noisy: z_t, float (N, 4, h, w).
+            time: float (N,) or a single one.
+            batch: see `MomentSamples`.
+        """
+        pose_map = batch["pose_map"].permute(0, 3, 1, 2).float() / 255
+        pose = self.pose_encoder(pose_map, batch["projected"].float(), lambda picture: picture)
+        described = batch["described"].view(-1, 1, 1)
+        tokens = torch.where(described, batch["tokens"].float(), self.null_text.learned)
+        channels = torch.cat((noisy, pose, batch["sparse"].float()), 1)
+        said: Tensor = self.unet(channels, time, encoder_hidden_states=tokens).sample
+        return said
+
+
+class Moments:
+    """Rows of conditions, see `conditions.row_type`, with the tokens of their words.
+
+    Args:
+        rows, tokens: on the disk.
+        words: place of each text in `tokens`.
+    """
+
+    def __init__(self, rows: Array, tokens: Array, words: Mapping[str, int]) -> None:
+        self.rows, self.tokens, self.words = rows, tokens, words
+        self.usable = np.flatnonzero(rows["there"].any(axis=1))
+
+    def example(self, index: int, kind: int, mirrored: bool, fill: bool) -> dict[str, Array]:
+        """A moment as the network is shown it: a row of `MomentSamples.batch` without what is drawn."""
+        row = self.rows[index]
+        way = int(mirrored)
+        seen = self.conditions(row, kind, mirrored)
+        text = kept_text(row["text"][kind], mirrored)
+        return {
+            "target": row["target"][way],
+            "filled": row["filled"][kind, way],
+            "sparse": row["filled" if fill else "sparse"][kind, way],
+            "projected": seen.projected[None].astype(np.uint8),
+            "pose_map": seen.pose_map,
+            "tokens": self.tokens[self.words[text]],
+            "described": np.array(bool(text.strip())),
+        }
+
+    @staticmethod
+    def conditions(row: np.void, kind: int, mirrored: bool = False) -> Conditions:
+        """The maps of a row; S_ego is black where it was not kept."""
+        side = row["target"].shape[-1] * FACTOR
+        landed = np.unpackbits(row["landed"][kind]).reshape(side, side).astype(bool)
+        width, height = row["size"].tolist()
+        drawn = pose_map(height, width, kept_hands(row["hands"][kind], row["sides"][kind], width, mirrored))
+        kept = "sparse_rgb" in (row.dtype.names or ())
+        sparse = np.array(row["sparse_rgb"][kind]) if kept else np.zeros((side, side, 3), np.uint8)
+        if mirrored:
+            landed, sparse = landed[:, ::-1], sparse[:, ::-1]
+        return Conditions(sparse, landed, squeeze(drawn, side, side))
+
+
+class MomentSamples:
+    """`training.loop.Samples`: moments by one of their kinds of conditions, in a mirror as often as not."""
+
+    def __init__(self, moments: Moments, fill: bool) -> None:
+        self._moments, self._fill = moments, fill
+
+    def __len__(self) -> int:
+        return len(self._moments.usable)
+
+    def batch(self, indices: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Array]:
+        """With S pixels a side and s elements of a latent: `target`, `filled`, `sparse` float16 and `noise` float32
+        (N, 4, s, s); `projected` uint8 (N, 1, S, S) of 0 and 1; `pose_map` uint8 (N, S, S, 3); `tokens` float16
+        (N, tokens, width); `described` bool (N,); `share` float32 (N,), see `Form.question`."""
+        rows = [self._row(int(self._moments.usable[index]), rng) for index in indices]
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _row(self, index: int, rng: np.random.Generator) -> dict[str, Array]:
+        shares = np.array(SHARES) * self._moments.rows[index]["there"]
+        if not shares.any():  # a kind that is never drawn
+            shares = self._moments.rows[index]["there"].astype(np.float64)
+        kind = int(rng.choice(len(KINDS), p=shares / shares.sum()))
+        row = self._moments.example(index, kind, bool(rng.random() < 0.5), self._fill)
+        if rng.random() < NO_TEXT:
+            row["described"] = np.array(False)
+        if rng.random() < NO_POSE:
+            row["pose_map"] = np.zeros_like(row["pose_map"])
+        share = 1.0 if rng.random() < AT_ORIGIN else 1.0 - rng.random()
+        noise = rng.standard_normal(row["target"].shape, np.float32)
+        return {**row, "noise": noise, "share": np.array(share, np.float32)}
+
+
+class Learning:
+    """The moments to learn from and to measure with, and what reads their words."""
+
+    def __init__(
+        self, learned: Moments, held_out: Moments, fingerprint: str, text_encoder: Any, tokenizer: Any
+    ) -> None:
+        self.learned, self.held_out, self.fingerprint = learned, held_out, fingerprint
+        self.text_encoder, self.tokenizer = text_encoder, tokenizer
+
+
+def cached_moments(args: argparse.Namespace, null: NullText) -> Learning:
+    """What the command line names, made where it is not in the cache yet.
+
+    Raises:
+        GenEgoError: see `cached_conditions`; MiniLM is not installed.
+    """
+    encoder, tokenizer = load_minilm()
+    _, ids = listed(args.dataset, args.split)
+    parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
+    folder = args.cache or args.out / "cache"
+    workers = (os.cpu_count() or 1) if args.workers is None else args.workers
+    learned, held_out = divided(ids, args.stride)
+    source = Source(args.dataset, parameters, args.vae, SIDE)
+    rows, name = cached_conditions(source, learned, folder, workers)
+    apart, other = cached_conditions(replace(source, pictures=True), held_out, folder, workers)
+    texts = sorted({kept_text(text, way) for of in (rows, apart) for text in _texts(of) for way in (False, True)})
+    tokens = cached_tokens(texts, tokenizer, encoder, null, folder)
+    words = {text: place for place, text in enumerate(texts)}
+    return Learning(Moments(rows, tokens, words), Moments(apart, tokens, words), f"{name} {other}", encoder, tokenizer)
+
+
+def _texts(rows: Array) -> set[bytes]:
+    return set(rows["text"].ravel().tolist())
+
+
+def divided(ids: SampleIds, stride: int) -> tuple[list[SampleId], list[SampleId]]:
+    """The samples to learn from, and those to measure with, of recordings that are not learned from.
+
+    Args:
+        stride: frame numbers between two samples of a recording, at least.
+
+    Raises:
+        GenEgoError: the stride is none.
+    """
+    if stride < 1:
+        raise GenEgoError(f"--stride {stride}: at least 1 is wanted")
+    apart = measuring(ids)
+    learned: list[SampleId] = []
+    held_out: list[SampleId] = []
+    for run in ids.runs:
+        last = -stride
+        for frame in run.frames.tolist():
+            if frame - last >= stride:
+                (held_out if run.sequence in apart else learned).append(SampleId(run.sequence, run.camera, frame))
+                last = frame
+    places = np.linspace(0, len(held_out) - 1, min(VALIDATED, len(held_out))).astype(int)
+    return learned, [held_out[place] for place in places]
+
+
+class UnetTask:
+    """A `training.loop.Task`.
+
+    Args:
+        fill: whether the S_ego that the network sees has its holes filled.
+    """
+
+    rates: Mapping[str, float] = {}
+
+    def __init__(self, network: EgoDenoiser, form: Form, fill: bool, vae: LiteAutoencoder, learning: Learning) -> None:
+        self.network: nn.Module = network
+        self.form, self.fill, self.vae = form, fill, vae.requires_grad_(False)
+        self.samples = MomentSamples(learning.learned, fill)
+        self.configuration: Mapping[str, Any] = {
+            **asdict(form),
+            "fill": fill,
+            "channels": list(network.unet.config["block_out_channels"]),
+        }
+        self.fingerprint = learning.fingerprint
+        self._learning = learning
+
+    def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean squared error in the latents' space."""
+        target, filled = batch["target"].float(), batch["filled"].float()
+        asked = self.form.question(target, filled, batch["noise"], batch["share"])
+        error = (network(asked.noisy, asked.time, batch).float() - asked.answer).square().mean((1, 2, 3))
+        return {"loss": (asked.weight * error).mean()}
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """The loss, and PSNR in dB of pictures, on recordings that are not learned from."""
+        moments = self._learning.held_out
+        if not len(moments.usable):
+            return {}
+        samples, device = MomentSamples(moments, self.fill), next(network.parameters()).device
+        losses, rng = [], np.random.default_rng(0)  # the same questions every time
+        for some in np.array_split(np.arange(len(samples)), -(-len(samples) // MEASURED_AT_ONCE)):
+            tensors = {name: torch.from_numpy(values).to(device) for name, values in samples.batch(some, rng).items()}
+            losses.append(len(some) / len(samples) * float(self.losses(network, tensors)["loss"]))
+        measures = {"loss": sum(losses)}
+        pipeline = self.pipeline(network)
+        for kind in range(len(KINDS)):
+            rows = [row for row in self._spread(PICTURED) if row["there"][kind]]
+            for steps in STEPS if rows else ():
+                made = self._pictures(pipeline, rows, kind, steps)
+                found = [_psnr(row["target_rgb"], picture) for row, picture in zip(rows, made, strict=True)]
+                measures[f"psnr_{KINDS[kind]}_{steps}"] = float(np.mean(found))
+        return measures
+
+    @torch.no_grad()
+    def export(self, network: nn.Module, out: Path) -> None:
+        """Writes the pipeline for use, and a sheet of pictures that it makes of held-out moments.
+
+        Raises:
+            GenEgoError: the sheet cannot be written.
+        """
+        pipeline = self.pipeline(network.eval())
+        save_lite(pipeline, out / LITE)
+        lines = []
+        for row in self._spread(SHOWN):
+            kind = int(np.flatnonzero(row["there"])[0])
+            made = [self._pictures(pipeline, [row], kind, steps)[0] for steps in STEPS]
+            lines.append([captioned(row["sparse_rgb"][kind], KINDS[kind]), *made, row["target_rgb"]])
+        if lines:
+            titles = ["S_ego", *(f"made, steps: {steps}" for steps in STEPS), "truth"]
+            save_picture(out / SHEET, contact_sheet(titles, lines))
+
+    def pipeline(self, network: nn.Module) -> EgoPipeline:
+        """The whole, with this network in it."""
+        assert isinstance(network, EgoDenoiser)
+        device = next(network.parameters()).device
+        return EgoPipeline(
+            self.vae.to(device),
+            network.unet,
+            self._learning.text_encoder.to(device),
+            self._learning.tokenizer,
+            self.form.scheduler(),
+            network.pose_encoder,
+            network.null_text,
+            fill=self.fill,
+            start_noise=self.form.start_noise,
+        )
+
+    def _spread(self, count: int) -> list[np.void]:
+        """Some held-out moments."""
+        usable = self._learning.held_out.usable
+        places = np.linspace(0, len(usable) - 1, min(count, len(usable))).astype(int)
+        return [self._learning.held_out.rows[usable[place]] for place in places]
+
+    def _pictures(self, pipeline: EgoPipeline, rows: Sequence[np.void], kind: int, steps: int) -> ByteArray:
+        """uint8 (N, S, S, 3)."""
+        maps = [Moments.conditions(row, kind).tensors(self.fill) for row in rows]
+        stacked: dict[str, Any] = {name: torch.cat([of[name] for of in maps]) for name in maps[0]}
+        texts = [kept_text(row["text"][kind], False) for row in rows]
+        generators = [torch.Generator().manual_seed(0) for _ in rows]
+        images = pipeline(**stacked, text=texts, steps=steps, generator=generators).images
+        pictures: ByteArray = (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        return pictures
+
+
+def _psnr(truth: ByteArray, picture: ByteArray) -> float:
+    error = float(np.square((truth.astype(np.float64) - picture) / 255).mean())
+    return -10 * np.log10(max(error, 1e-10))
