@@ -42,9 +42,17 @@ class RecordedObserver:
         Raises:
             GenEgoError: a backend or its weights are missing.
         """
+        return observe_alone(self.load(), replace(sample.exo[0].frame, depth=None), sample.ego.frame.camera)
+
+    def load(self) -> ExoObserver:
+        """What estimates; otherwise loaded when the first one is asked for.
+
+        Raises:
+            GenEgoError: as `estimated`.
+        """
         if self._observer is None:
             self._observer = ExoObserver(self._parameters)
-        return observe_alone(self._observer, replace(sample.exo[0].frame, depth=None), sample.ego.frame.camera)
+        return self._observer
 
     def __enter__(self) -> RecordedObserver:
         return self

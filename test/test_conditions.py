@@ -204,3 +204,4 @@ def test_what_estimates_lack_is_said_before_anything_is_made(
     missing = PARAMETERS.changed({"depth.weights": str(tmp_path / "missing.safetensors")})
     with pytest.raises(GenEgoError, match=r"missing\.safetensors"):
         cached_conditions(replace(source, parameters=missing), dataset.ids[:1], tmp_path / "cache", 1)
+    assert not (tmp_path / "cache").exists()

@@ -164,7 +164,7 @@ def test_a_flow_begins_where_the_pipeline_begins(folder: Path, monkeypatch: pyte
     pipeline(**moment, steps=1, generator=torch.Generator().manual_seed(1))
     noise = torch.randn((1, 4, SIDE // 8, SIDE // 8), generator=torch.Generator().manual_seed(1))
     example = held_out.example(0, 1, False, task.fill)
-    filled, sparse = (torch.from_numpy(example[name])[None].float() for name in ("filled", "sparse"))
+    filled, sparse = (torch.from_numpy(np.array(example[name]))[None].float() for name in ("filled", "sparse"))
     assert not torch.allclose(filled, sparse, atol=0.01)
     torch.testing.assert_close(begun[0][0], filled + START_NOISE * noise, atol=5e-3, rtol=0)
     torch.testing.assert_close(begun[0][0], task.form.origin(filled, noise), atol=5e-3, rtol=0)

@@ -123,9 +123,11 @@ def cached_conditions(source: Source, ids: Sequence[SampleId], folder: Path, wor
         GenEgoError: a sample, a backend's weights or the VAE cannot be read, estimates have no depth to start from, or
             the folder cannot be written; names the cure.
     """
-    _check(source)
+    load_vae(source.vae)  # so that it is refused before its state is asked for
     name = source.fingerprint(ids)
     path = folder / f"{name}.npy"
+    if not path.exists():
+        _check(source.parameters)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
@@ -145,13 +147,15 @@ def cached_conditions(source: Source, ids: Sequence[SampleId], folder: Path, wor
     return np.load(path, mmap_mode="r"), name
 
 
-def _check(source: Source) -> None:
-    if source.parameters.depth.backend == "topic":
+def _check(parameters: Parameters) -> None:
+    """Refuses now what each process would refuse, with a file of gigabytes made in vain."""
+    if parameters.depth.backend == "topic":
         raise GenEgoError(
             "depth.backend is 'topic', but recorded depth is hidden where depth is to be estimated: give a network, "
             "such as depth.backend:=lite depth.weights:=FILE, and viewpoint.backend:=auto beside it"
         )
-    load_vae(source.vae)  # now, not in each process
+    with RecordedObserver(parameters) as observer:
+        observer.load()
 
 
 def _all(make: partial[int], jobs: Sequence[list[tuple[int, SampleId]]], workers: int) -> Iterator[int]:

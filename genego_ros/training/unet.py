@@ -83,7 +83,7 @@ def chosen_settings() -> Settings:
 
 
 def start_unet(width: int) -> UNet2DConditionModel:
-    """Of about 10 M parameters, that attends to tokens of this width at 1/2 and 1/4 of the latents' size; not trained."""
+    """Of about 10 M parameters, not trained; attends to tokens of this width at 1/2 and 1/4 of the latents' size."""
     return UNet2DConditionModel(
         in_channels=INPUT_CHANNELS,
         out_channels=LATENT_CHANNELS,
