@@ -239,8 +239,8 @@ def _close() -> None:
     _maker = None
 
 
-def make_row(sample: Sample, observer: RecordedObserver, vae: LiteAutoencoder, side: int, pictures: bool) -> np.void:
-    """What is kept of a moment, see `row_type`."""
+def make_row(sample: Sample, observer: RecordedObserver, vae: LiteAutoencoder, side: int, pictures: bool) -> Array:
+    """What is kept of a moment, see `row_type`: an array of no dimension."""
     row = np.zeros((), row_type(side, pictures))
     estimated = observer.estimated(sample)
     observed = (estimated, seen_from(estimated, sample.T_ego_exo), observer.true(sample))
@@ -261,7 +261,7 @@ def make_row(sample: Sample, observer: RecordedObserver, vae: LiteAutoencoder, s
     row["target"], row["sparse"], row["filled"] = latents[0], latents[1::2], latents[2::2]
     camera = sample.ego.frame.camera
     row["size"] = camera.width, camera.height
-    return row[()]
+    return row
 
 
 @torch.inference_mode()

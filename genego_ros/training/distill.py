@@ -34,7 +34,7 @@ def prepare(args: argparse.Namespace) -> tuple[DistillTask, Settings]:
     if args.start is None or args.vae is None:
         raise GenEgoError("train distill goes on from a trained U-Net: give --start lite.safetensors and its --vae")
     teacher = load_lite(args.start)
-    network = EgoDenoiser(teacher.unet, teacher.pose_encoder, teacher.null_text)
+    network = EgoDenoiser.of(teacher)
     form = Form.of(teacher.scheduler, teacher.config.start_noise)
     learning = cached_moments(args, network.null_text)
     task = DistillTask(network, form, teacher.config.fill, teacher.vae, learning)

@@ -68,8 +68,7 @@ def prepare(args: argparse.Namespace) -> tuple[UnetTask, Settings]:
         start_noise = START_NOISE
     form = Form(args.form, start_noise)
     if args.start:
-        started = load_lite(args.start)
-        network = EgoDenoiser(started.unet, started.pose_encoder, started.null_text)
+        network = EgoDenoiser.of(load_lite(args.start))
     else:
         torch.manual_seed(args.seed)
         null = NullText()
@@ -101,10 +100,24 @@ def start_unet(width: int) -> UNet2DConditionModel:
 class EgoDenoiser(nn.Module):
     """What learns together."""
 
+    unet: Any
+
     def __init__(self, unet: UNet2DConditionModel, pose_encoder: GenEgoPoseEncoder, null_text: NullText) -> None:
         super().__init__()
         self.unet, self.pose_encoder, self.null_text = unet, pose_encoder, null_text
         self.requires_grad_(True)
+
+    @classmethod
+    def of(cls, pipeline: EgoPipeline) -> EgoDenoiser:
+        """Those of a pipeline.
+
+        Raises:
+            GenEgoError: it is of another layout.
+        """
+        pose_encoder, null_text = pipeline.pose_encoder, pipeline.null_text
+        if not isinstance(pose_encoder, GenEgoPoseEncoder) or null_text is None:
+            raise GenEgoError("only a pipeline of our own layout is trained: give lite.safetensors of ./genego train")
+        return cls(pipeline.unet, pose_encoder, null_text)
 
     def forward(self, noisy: Tensor, time: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """What it says of z_t, float (N, 4, h, w).
@@ -327,8 +340,9 @@ class UnetTask:
         """The whole, with this network in it."""
         assert isinstance(network, EgoDenoiser)
         device = next(network.parameters()).device
+        nn.Module.to(self.vae, device)
         return EgoPipeline(
-            self.vae.to(device),
+            self.vae,
             network.unet,
             self._learning.text_encoder.to(device),
             self._learning.tokenizer,
