@@ -19,6 +19,7 @@ from test_conditions import SIDE, Estimator
 from torch import Tensor, nn
 
 from genego_ros import inputs
+from genego_ros.cli import main
 from genego_ros.data.sample import Sample, SampleId
 from genego_ros.data.sample_ids import Run, SampleIds
 from genego_ros.errors import GenEgoError
@@ -312,6 +313,14 @@ def test_what_is_missing_is_said(folder: Path) -> None:
         unet.prepare(arguments(folder, form="v", start_noise=0.3))
     with pytest.raises(GenEgoError, match=r"give --start lite\.safetensors and its --vae"):
         distill.prepare(arguments(folder))
+
+
+def test_only_what_observes_takes_stage_1s_parameters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = [str(tmp_path), "--out", str(tmp_path / "out"), "--steps", "1"]
+    assert main(["train", "depth", *common, "depth.backend:=lite"]) == 1
+    assert "train depth takes no depth.backend:=lite; only unet and distill do" in capsys.readouterr().err
+    assert main(["train", "unet", *common, "--vae", str(tmp_path / "none"), "depth.backend=lite"]) == 1
+    assert capsys.readouterr().err
 
 
 def test_the_weights_of_stage_2_take_less_than_20_mb() -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from genego_ros.device import resolve_device
+from genego_ros.errors import GenEgoError
 
 MODELS = {
     "depth": "genego_ros.training.depth",
@@ -18,6 +19,8 @@ MODELS = {
 }
 """What can be trained -> its module, which offers `prepare(args) -> (Task, Settings)`. Of the settings it chooses,
 those that the command line gives are exchanged."""
+OBSERVING = ("unet", "distill")
+"""Those that learn from what stage 1 makes of recordings, and so take its parameters."""
 INTERRUPTED = 130
 
 
@@ -37,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=("auto", "no", "bf16", "fp16"))
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--workers", type=int, help="processes that prepare batches")
-    stage2 = parser.add_argument_group("unet, distill")
+    stage2 = parser.add_argument_group(", ".join(OBSERVING))
     stage2.add_argument("--vae", type=Path, metavar="FILE", help="weights that train vae made")
     stage2.add_argument("--form", choices=("epsilon", "v", "flow"), default="flow", help="what the U-Net predicts")
     stage2.add_argument(
@@ -57,10 +60,13 @@ def run(args: argparse.Namespace) -> int:
     """Trains until the steps or minutes are over; exit status 130 where Ctrl-C or SIGTERM ended it before.
 
     Raises:
-        GenEgoError: see `training.loop.train`; no such data set, split or size, a package for training is missing.
+        GenEgoError: see `training.loop.train`; no such data set, split or size, a package for training is missing,
+            arguments that this model does not take.
     """
     from genego_ros.training.loop import WEIGHTS, train
 
+    if args.model not in OBSERVING and (unknown := [*args.parameters, *args.further]):
+        raise GenEgoError(f"train {args.model} takes no {' '.join(unknown)}; only {' and '.join(OBSERVING)} do")
     task, settings = import_module(MODELS[args.model]).prepare(args)
     chosen = ("batch", "rate", "precision", "workers")
     given = {name: getattr(args, name) for name in chosen if getattr(args, name) is not None}
