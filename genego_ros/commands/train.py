@@ -43,8 +43,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         GenEgoError: see `training.loop.train`; no such data set, split or size, a package for training is missing.
     """
+    import torch
+
     from genego_ros.training.loop import WEIGHTS, train
 
+    torch.manual_seed(args.seed)  # weights that are yet to be trained are drawn in `prepare`
     task, settings = import_module(MODELS[args.model]).prepare(args)
     chosen = ("batch", "rate", "precision", "workers")
     given = {name: getattr(args, name) for name in chosen if getattr(args, name) is not None}
