@@ -43,8 +43,8 @@ class LiteAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @register_to_config
     def __init__(
         self,
-        down: tuple[int, int, int] = (24, 48, 96),
-        up: tuple[int, int, int] = (128, 64, 24),
+        down: tuple[int, int, int] = (24, 48, 64),
+        up: tuple[int, int, int] = (96, 48, 24),
         noise: float = 0.05,
         scaling_factor: float = 1.0,
     ) -> None:
