@@ -9,7 +9,7 @@ import torch
 from bench import Result, interleaved_ms
 from genego_ros.efficientnet import DEVIATION, MEAN, load_efficientnet
 from genego_ros.evaluation.metrics import SIZE, Ruler
-from genego_ros.evaluation.pixels import psnr, ssim
+from genego_ros.geometry.picture_errors import psnr, ssim
 from genego_ros.types import ByteArray
 
 BATCH, BATCHES, METHODS = 4, 8, 4

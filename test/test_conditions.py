@@ -21,7 +21,7 @@ from genego_ros.geometry.skeleton import pose_map
 from genego_ros.geometry.squeeze import squeeze
 from genego_ros.inputs import RecordedObserver, seen_from
 from genego_ros.parameters import Parameters
-from genego_ros.reconstruction.autoencoder import LiteAutoencoder
+from genego_ros.reconstruction.autoencoder import LiteAutoencoder, load_autoencoder
 from genego_ros.reconstruction.conditioning import condition
 from genego_ros.training import conditions
 from genego_ros.training.checkpoint import save_weights
@@ -105,7 +105,7 @@ def test_each_kind_is_what_stage_1_says_and_only_x_tells_the_first_two_apart(
 
 def test_latents_are_the_vaes_of_pictures_and_of_mirrored_pictures(dataset: H2O, vae: Path, tmp_path: Path) -> None:
     rows, _ = cached_conditions(Source(dataset.root, PARAMETERS, vae, SIDE, True), dataset.ids[:1], tmp_path, 0)
-    network = conditions.load_vae(vae)
+    network = load_autoencoder(vae)
     row = rows[0]
     landed = np.unpackbits(row["landed"][0]).reshape(SIDE, SIDE).astype(bool)
     pictures = {

@@ -54,6 +54,15 @@ def test_a_sample_is_the_scene_it_was_taken_of(tree: tuple[Path, MockScene]) -> 
     assert (sample.verb, sample.verb_name, sample.action, sample.description) == (2, "place", 2, "")
 
 
+def test_a_picture_alone_is_that_of_its_view_and_needs_nothing_else(copy: Path) -> None:
+    recordings = H2O(copy)
+    whole = recordings.view(REAL, "cam2", 3).frame.rgb
+    shutil.rmtree(copy / REAL / "cam2/depth")
+    np.testing.assert_array_equal(recordings.picture(REAL, "cam2", 3), whole)
+    with pytest.raises(GenEgoError, match=r"cam2/rgb/000002\.png"):
+        recordings.picture(REAL, "cam2", 2)
+
+
 def test_depth_of_one_camera_falls_onto_that_of_the_other(tree: tuple[Path, MockScene]) -> None:
     sample = H2O(tree[0]).sample(SAMPLE)
     exo, ego = sample.exo[0].frame, sample.ego.frame

@@ -18,7 +18,7 @@ from genego_ros.evaluation import intervals
 from genego_ros.evaluation.distances import KernelDistance, frechet
 from genego_ros.evaluation.features import Eye, perceptual
 from genego_ros.evaluation.metrics import METRICS, Measured, Ruler, summarise
-from genego_ros.evaluation.pixels import PSNR_CEILING, psnr, ssim
+from genego_ros.geometry.picture_errors import PSNR_CEILING, psnr, ssim
 
 WEIGHT = weights.manifest()["efficientnet_lite0"]
 needs_weights = pytest.mark.skipif(not WEIGHT.path.is_file(), reason=f"{WEIGHT.path} is missing: {WEIGHT.cure}")

@@ -32,8 +32,8 @@ from genego_ros.reconstruction.text import NullText
 from genego_ros.training import distill, unet
 from genego_ros.training.checkpoint import save_weights
 from genego_ros.training.distill import DistillTask
-from genego_ros.training.loop import train
-from genego_ros.training.unet import KINDS, LITE, SHEET, MomentSamples, UnetTask, divided, start_unet
+from genego_ros.training.loop import SHEET, train
+from genego_ros.training.unet import KINDS, LITE, MomentSamples, UnetTask, divided, start_unet
 
 FORMS = ("epsilon", "v", "flow")
 START_NOISE = 0.7

@@ -63,10 +63,13 @@ def run(args: argparse.Namespace) -> int:
         GenEgoError: see `training.loop.train`; no such data set, split or size, a package for training is missing,
             arguments that this model does not take.
     """
+    import torch
+
     from genego_ros.training.loop import WEIGHTS, train
 
     if args.model not in OBSERVING and (unknown := [*args.parameters, *args.further]):
         raise GenEgoError(f"train {args.model} takes no {' '.join(unknown)}; only {' and '.join(OBSERVING)} do")
+    torch.manual_seed(args.seed)  # weights that are yet to be trained are drawn in `prepare`
     task, settings = import_module(MODELS[args.model]).prepare(args)
     chosen = ("batch", "rate", "precision", "workers")
     given = {name: getattr(args, name) for name in chosen if getattr(args, name) is not None}

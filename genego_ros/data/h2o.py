@@ -213,6 +213,14 @@ class H2O(ListedDataset):
         frame = Frame(rgb, intrinsics, depth, stamp_ns, f"{camera}_optical_frame")
         return View(camera, frame, parse_pose(_read(pose), pose), parse_hands(_read(hands), hands))
 
+    def picture(self, sequence: str, camera: str, number: int) -> ByteArray:
+        """The picture of a view alone, uint8 (H, W, 3), RGB, in less than half the time.
+
+        Raises:
+            GenEgoError: there is none, or it is damaged; names the path.
+        """
+        return _read_rgb(f"{self.root}/{sequence}/{camera}/rgb/{number:06d}.png")
+
     def _intrinsics(self, sequence: str, camera: str) -> Camera:
         found = self._cameras.get((sequence, camera))
         if found is None:

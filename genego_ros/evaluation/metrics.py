@@ -15,7 +15,7 @@ from genego_ros.evaluation.backbones import UnavailableError, load_inception, lo
 from genego_ros.evaluation.distances import KernelDistance, frechet
 from genego_ros.evaluation.features import Eye, perceptual
 from genego_ros.evaluation.intervals import Estimate
-from genego_ros.evaluation.pixels import psnr, ssim
+from genego_ros.geometry.picture_errors import psnr, ssim
 from genego_ros.types import Array, ByteArray, Float64Array
 
 Batch = TypeVar("Batch")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,10 +11,12 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genego_ros.errors import GenEgoError
+from genego_ros.errors import GenEgoError, loading
 
 LATENT_CHANNELS = 4
 FACTOR = 8
@@ -24,8 +28,8 @@ class LiteAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Convolutions that never work at full size: pixels are unshuffled first and shuffled back last (Shi et al., CVPR
     2016), where most of the time of diffusers' AutoencoderTiny goes.
 
-    Latents have mean 0 and variance 1 over what it was trained on, by a batch normalisation, so that `scaling_factor`
-    is 1. Encoding is deterministic.
+    Latents have mean 0 and variance 1 over what it was trained on, so that `scaling_factor` is 1. Encoding is
+    deterministic.
 
     Args:
         down: channels of the encoder at 1/2, 1/4 and 1/8 of the size.
@@ -39,8 +43,8 @@ class LiteAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @register_to_config
     def __init__(
         self,
-        down: tuple[int, int, int] = (24, 48, 96),
-        up: tuple[int, int, int] = (128, 64, 24),
+        down: tuple[int, int, int] = (24, 48, 64),
+        up: tuple[int, int, int] = (96, 48, 24),
         noise: float = 0.05,
         scaling_factor: float = 1.0,
     ) -> None:
@@ -55,7 +59,7 @@ class LiteAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             nn.Conv2d(quarter, eighth, 3, stride=2, padding=1),
             *(_Residual(eighth) for _ in range(3)),
             nn.Conv2d(eighth, LATENT_CHANNELS, 3, padding=1),
-            nn.BatchNorm2d(LATENT_CHANNELS, momentum=_MOMENTUM, affine=False),
+            _Standardisation(LATENT_CHANNELS, momentum=_MOMENTUM, affine=False),
         )
         eighth, quarter, half = up
         self.decoder = nn.Sequential(
@@ -94,6 +98,17 @@ class LiteAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return pictures
 
 
+class _Standardisation(nn.BatchNorm2d):
+    """A batch normalisation by the running statistics while it is trained too: by its own, a batch of a few pictures
+    would lose how bright they are, and the decoder learn to guess it."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        if self.training:
+            with torch.no_grad():
+                super().forward(z)  # moves the running statistics
+        return functional.batch_norm(z, self.running_mean, self.running_var, eps=self.eps)
+
+
 class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -103,3 +118,17 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(functional.relu(self.first(functional.relu(x))))
+
+
+def load_autoencoder(path: Path) -> LiteAutoencoder:
+    """The network as `./genego train vae` left it, float32, on the CPU, in evaluation mode.
+
+    Raises:
+        GenEgoError: no such file, or not this network's weights.
+    """
+    with loading(path, "give weights.safetensors of ./genego train vae"):
+        with safe_open(path, "pt") as file:
+            configuration = json.loads((file.metadata() or {})["configuration"])
+        network = LiteAutoencoder(**configuration)
+        network.load_state_dict(load_file(path))
+    return network.eval()

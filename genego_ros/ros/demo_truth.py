@@ -14,8 +14,8 @@ import numpy as np
 from genego_ros.data.bag_storage import is_bag
 from genego_ros.data.bag_topics import EGO_HANDS, EGO_PREFIX, EXO_HANDS
 from genego_ros.data.bags import BagInfo, inspect_bag
-from genego_ros.evaluation.pixels import psnr, ssim
 from genego_ros.geometry.camera import as_seen_by
+from genego_ros.geometry.picture_errors import psnr, ssim
 from genego_ros.geometry.pose_errors import mpjpe, pa_mpjpe, pose_error
 from genego_ros.ros import conversions
 from genego_ros.ros.camera_topics import CameraTopics

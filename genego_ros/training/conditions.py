@@ -37,9 +37,8 @@ from genego_ros.geometry.squeeze import squeeze
 from genego_ros.inputs import RecordedObserver, brought_weights, file_state, seen_from
 from genego_ros.observation.observer import hand_mesh_file
 from genego_ros.parameters import Parameters
-from genego_ros.reconstruction.autoencoder import FACTOR, LATENT_CHANNELS, LiteAutoencoder
+from genego_ros.reconstruction.autoencoder import FACTOR, LATENT_CHANNELS, LiteAutoencoder, load_autoencoder
 from genego_ros.reconstruction.conditioning import condition, picture_tensor
-from genego_ros.training.vae import load_vae
 from genego_ros.types import KEYPOINTS, SIDES, Array, ByteArray, ExoObservation, Hand
 
 KINDS = ("estimated", "estimated_true_x", "true")
@@ -123,7 +122,7 @@ def cached_conditions(source: Source, ids: Sequence[SampleId], folder: Path, wor
         GenEgoError: a sample, a backend's weights or the VAE cannot be read, estimates have no depth to start from, or
             the folder cannot be written; names the cure.
     """
-    load_vae(source.vae)  # so that it is refused before its state is asked for
+    load_autoencoder(source.vae)  # so that it is refused before its state is asked for
     name = source.fingerprint(ids)
     path = folder / f"{name}.npy"
     if not path.exists():
@@ -223,7 +222,7 @@ def _make(source: Source, path: Path, job: Sequence[tuple[int, SampleId]]) -> in
     global _maker
     if _maker is None or _maker.source != source:
         _close()
-        _maker = _Maker(source, open_dataset(source.root), RecordedObserver(source.parameters), load_vae(source.vae))
+        _maker = _Maker(source, open_dataset(source.root), RecordedObserver(source.parameters), load_autoencoder(source.vae))
     rows = np.load(path, mmap_mode="r+")
     for row, id in job:
         made = make_row(_maker.dataset.sample(id), _maker.observer, _maker.vae, source.side, source.pictures)

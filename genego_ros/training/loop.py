@@ -8,6 +8,8 @@ goes on as if it never had been. OUT holds
     settings.json        what it is trained with
     log.jsonl            a line every few steps and every validation; events.* is the same for TensorBoard
     curve.png            the log as a picture
+    sheet.png            what the averaged weights made of a few samples when they were last measured, where that is
+                         something to look at; events.* has the earlier ones too
 
 and what a task exports.
 """
@@ -37,10 +39,11 @@ from torch.utils.data import DataLoader, Dataset, default_convert
 from tqdm import tqdm
 
 from genego_ros.atomic import whole
+from genego_ros.data.sheet import save_picture
 from genego_ros.errors import GenEgoError
 from genego_ros.training.checkpoint import read_checkpoint, save_weights
 from genego_ros.training.curve import draw_curve, read_log
-from genego_ros.types import Array
+from genego_ros.types import Array, ByteArray
 
 try:
     from accelerate import Accelerator
@@ -52,7 +55,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 CHECKPOINT, WEIGHTS, SETTINGS = "checkpoint.pt", "weights.safetensors", "settings.json"
-LOG, CURVE = "log.jsonl", "curve.png"
+LOG, CURVE, SHEET = "log.jsonl", "curve.png", "sheet.png"
 _TIMINGS = 3
 
 _log = logging.getLogger(__name__)
@@ -96,6 +99,16 @@ class Exports(Protocol):
 
     def export(self, network: nn.Module, out: Path) -> None:
         """Writes it into the run's folder, of the averaged weights; called at every checkpoint."""
+        ...
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A task whose results are pictures."""
+
+    def sheet(self, network: nn.Module) -> ByteArray | None:
+        """What the averaged weights make of a few samples, uint8 (H, W, 3), RGB; None where there is none to look
+        at."""
         ...
 
 
@@ -313,9 +326,12 @@ class _Run:
             )
 
     def _validate(self) -> None:
-        measures = self.task.validate(self.average.module.eval())
-        if measures:
+        network = self.average.module.eval()
+        if measures := self.task.validate(network):
             self._note("validation", measures)
+        if isinstance(self.task, Drawing) and (sheet := self.task.sheet(network)) is not None:
+            save_picture(self.out / SHEET, sheet)
+            self.board.add_image("sheet", sheet, self.step, dataformats="HWC")
 
     def _note(self, kind: str, values: Mapping[str, float]) -> None:
         line = {"step": self.step, "seconds": round(self.seconds, 2), "kind": kind, **values}

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 
 from genego_ros.data.sample import SampleId
 from genego_ros.data.sample_ids import SampleIds
-from genego_ros.data.sheet import captioned, contact_sheet, save_picture
+from genego_ros.data.sheet import captioned, contact_sheet
 from genego_ros.errors import GenEgoError
+from genego_ros.geometry.picture_errors import psnr
 from genego_ros.geometry.skeleton import pose_map
 from genego_ros.geometry.squeeze import squeeze
 from genego_ros.parameters import Parameters, parse_assignments
-from genego_ros.reconstruction.autoencoder import FACTOR, LATENT_CHANNELS, LiteAutoencoder
+from genego_ros.reconstruction.autoencoder import FACTOR, LATENT_CHANNELS, LiteAutoencoder, load_autoencoder
 from genego_ros.reconstruction.conditioning import Conditions
 from genego_ros.reconstruction.lite_file import load_lite, save_lite
 from genego_ros.reconstruction.pipeline import INPUT_CHANNELS, EgoPipeline
@@ -33,7 +34,7 @@ from genego_ros.training.conditions import KINDS, Source, cached_conditions, kep
 from genego_ros.training.forms import Form
 from genego_ros.training.loop import Settings
 from genego_ros.training.tokens import cached_tokens
-from genego_ros.training.vae import SIDE, load_vae
+from genego_ros.training.vae import SIDE
 from genego_ros.training.views import listed, measuring
 from genego_ros.types import Array, ByteArray
 
@@ -52,7 +53,7 @@ VALIDATED, PICTURED, SHOWN = 96, 16, 8
 MEASURED_AT_ONCE = 32
 STEPS = (1, 4)
 """That pictures are made in to be measured."""
-LITE, SHEET = "lite.safetensors", "sheet.png"
+LITE = "lite.safetensors"
 
 
 def prepare(args: argparse.Namespace) -> tuple[UnetTask, Settings]:
@@ -70,11 +71,10 @@ def prepare(args: argparse.Namespace) -> tuple[UnetTask, Settings]:
     if args.start:
         network = EgoDenoiser.of(load_lite(args.start))
     else:
-        torch.manual_seed(args.seed)
         null = NullText()
         network = EgoDenoiser(start_unet(null.config["width"]), GenEgoPoseEncoder(), null)
     moments = cached_moments(args, network.null_text)
-    return UnetTask(network, form, args.fill, load_vae(args.vae), moments), chosen_settings()
+    return UnetTask(network, form, args.fill, load_autoencoder(args.vae), moments), chosen_settings()
 
 
 def chosen_settings() -> Settings:
@@ -313,28 +313,26 @@ class UnetTask:
             rows = [row for row in self._spread(PICTURED) if row["there"][kind]]
             for steps in STEPS if rows else ():
                 made = self._pictures(pipeline, rows, kind, steps)
-                found = [_psnr(row["target_rgb"], picture) for row, picture in zip(rows, made, strict=True)]
+                found = [psnr(row["target_rgb"], picture) for row, picture in zip(rows, made, strict=True)]
                 measures[f"psnr_{KINDS[kind]}_{steps}"] = float(np.mean(found))
         return measures
 
-    @torch.no_grad()
     def export(self, network: nn.Module, out: Path) -> None:
-        """Writes the pipeline for use, and a sheet of pictures that it makes of held-out moments.
+        """Writes the pipeline for use."""
+        save_lite(self.pipeline(network.eval()), out / LITE)
 
-        Raises:
-            GenEgoError: the sheet cannot be written.
-        """
+    @torch.no_grad()
+    def sheet(self, network: nn.Module) -> ByteArray | None:
+        """Pictures made of held-out moments."""
         pipeline = self.pipeline(network.eval())
-        save_lite(pipeline, out / LITE)
         lines = []
         for place, row in enumerate(self._spread(SHOWN)):
             kinds = np.flatnonzero(row["there"])
             kind = int(kinds[place % len(kinds)])
             made = [self._pictures(pipeline, [row], kind, steps)[0] for steps in STEPS]
             lines.append([captioned(row["sparse_rgb"][kind], KINDS[kind]), *made, row["target_rgb"]])
-        if lines:
-            titles = ["S_ego", *(f"made, steps: {steps}" for steps in STEPS), "truth"]
-            save_picture(out / SHEET, contact_sheet(titles, lines))
+        titles = ["S_ego", *(f"made, steps: {steps}" for steps in STEPS), "truth"]
+        return contact_sheet(titles, lines) if lines else None
 
     def pipeline(self, network: nn.Module) -> EgoPipeline:
         """The whole, with this network in it."""
@@ -368,8 +366,3 @@ class UnetTask:
         images = pipeline(**stacked, text=texts, steps=steps, generator=generators).images
         pictures: ByteArray = (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         return pictures
-
-
-def _psnr(truth: ByteArray, picture: ByteArray) -> float:
-    error = float(np.square((truth.astype(np.float64) - picture) / 255).mean())
-    return -10 * np.log10(max(error, 1e-10))
