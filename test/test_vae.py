@@ -191,7 +191,7 @@ def test_training_lowers_the_loss_and_goes_on_from_its_weights(
 ) -> None:
     monkeypatch.setattr(vae_training, "PIECE", 32)
     task, settings = prepare(arguments_for(dataset))
-    settings = replace(settings, steps=12, batch=4, rate=3e-3, workers=0, log_steps=1, averaging=0.5)
+    settings = replace(settings, steps=40, batch=4, rate=3e-3, workers=0, log_steps=1, averaging=0.5)
     assert train(task, settings, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if line["kind"] == "train"]
