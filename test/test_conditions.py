@@ -23,9 +23,10 @@ from genego_ros.inputs import RecordedObserver, seen_from
 from genego_ros.parameters import Parameters
 from genego_ros.reconstruction.autoencoder import LiteAutoencoder, load_autoencoder
 from genego_ros.reconstruction.conditioning import condition
-from genego_ros.training import conditions
+from genego_ros.training import conditions, latents
 from genego_ros.training.checkpoint import save_weights
-from genego_ros.training.conditions import KINDS, Source, cached_conditions, kept_hands, kept_text
+from genego_ros.training.conditions import KINDS, Source, cached_conditions, kept_conditions, kept_hands, kept_text
+from genego_ros.training.latents import cached_latents
 from genego_ros.types import ExoObservation, Frame, Viewpoint
 
 SIDE = 64
@@ -82,21 +83,19 @@ def observer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RecordedObserver, "estimated", look)
 
 
-def test_each_kind_is_what_stage_1_says_and_only_x_tells_the_first_two_apart(
-    dataset: H2O, vae: Path, tmp_path: Path
-) -> None:
-    rows, _ = cached_conditions(Source(dataset.root, PARAMETERS, vae, SIDE, True), dataset.ids[:2], tmp_path, 0)
+def test_each_kind_is_what_stage_1_says_and_only_x_tells_the_first_two_apart(dataset: H2O, tmp_path: Path) -> None:
+    rows, _ = cached_conditions(Source(dataset.root, PARAMETERS, SIDE), dataset.ids[:2], tmp_path, 0)
     assert len(rows) == 2 and rows["done"].all() and rows["there"].all()
     sample = dataset.sample(dataset.ids[1])
     truth = condition(true_observation(sample, PARAMETERS.depth), SIDE)
     row = rows[1]
     estimated, known_x, true = range(len(KINDS))
     for kind in (known_x, true):  # depth and hands of the estimator are right
-        np.testing.assert_array_equal(row["sparse_rgb"][kind], truth.sparse)
+        np.testing.assert_array_equal(row["sparse"][kind], truth.sparse)
         landed = np.unpackbits(row["landed"][kind]).reshape(SIDE, SIDE).astype(bool)
         np.testing.assert_array_equal(landed, truth.projected)
-    assert not np.array_equal(row["sparse_rgb"][estimated], truth.sparse)
-    np.testing.assert_array_equal(row["target_rgb"], squeeze(sample.ego.frame.rgb, SIDE, SIDE))
+    assert not np.array_equal(row["sparse"][estimated], truth.sparse)
+    np.testing.assert_array_equal(row["target"], squeeze(sample.ego.frame.rgb, SIDE, SIDE))
     assert kept_text(row["text"][true], False) == sample.description == "A person holds a carton, moment 1."
     width, height = row["size"]
     drawn = pose_map(height, width, kept_hands(row["hands"][true], row["sides"][true], width, False))
@@ -104,30 +103,38 @@ def test_each_kind_is_what_stage_1_says_and_only_x_tells_the_first_two_apart(
 
 
 def test_latents_are_the_vaes_of_pictures_and_of_mirrored_pictures(dataset: H2O, vae: Path, tmp_path: Path) -> None:
-    rows, _ = cached_conditions(Source(dataset.root, PARAMETERS, vae, SIDE, True), dataset.ids[:1], tmp_path, 0)
+    rows, name = cached_conditions(Source(dataset.root, PARAMETERS, SIDE), dataset.ids[:2], tmp_path, 0)
+    made = cached_latents(rows, name, vae, tmp_path)
     network = load_autoencoder(vae)
-    row = rows[0]
+    row, latent = rows[1], made[1]
     landed = np.unpackbits(row["landed"][0]).reshape(SIDE, SIDE).astype(bool)
-    pictures = {
-        "target": row["target_rgb"],
-        "sparse": row["sparse_rgb"][0],
-        "filled": condition(
-            Estimator(PARAMETERS).observe(Frame(dataset[0].exo[0].frame.rgb, dataset[0].exo[0].frame.camera), None),
-            SIDE,
-        ).filled,
-    }
-    assert (pictures["filled"][landed] == pictures["sparse"][landed]).all()
-    for name, picture in pictures.items():
-        kept = row[name] if name == "target" else row[name][0]
+    filled = kept_conditions(row, 0).filled
+    assert (filled[landed] == row["sparse"][0][landed]).all()
+    for kept, picture in ((latent["target"], row["target"]), (latent["filled"][0], filled)):
         for way, shown in zip(kept, (picture, picture[:, ::-1]), strict=True):
             tensor = torch.from_numpy(shown.copy()).permute(2, 0, 1)[None] / 127.5 - 1
             with torch.no_grad():
-                latent = network.encode(tensor).latents[0].numpy()
-            np.testing.assert_allclose(way, latent, atol=2e-3)
+                expected = network.encode(tensor).latents[0].numpy()
+            np.testing.assert_allclose(way, expected, atol=2e-3)
 
 
-def test_mirrored_hands_and_words(dataset: H2O, vae: Path, tmp_path: Path) -> None:
-    rows, _ = cached_conditions(Source(dataset.root, PARAMETERS, vae, SIDE), dataset.ids[:1], tmp_path, 0)
+def test_latents_are_of_their_vae_and_made_once(
+    dataset: H2O, vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, name = cached_conditions(Source(dataset.root, PARAMETERS, SIDE), dataset.ids[:1], tmp_path, 0)
+    other = tmp_path / "weights.safetensors"
+    torch.manual_seed(1)
+    save_weights(LiteAutoencoder(down=(8, 8, 8), up=(8, 8, 8)), {"down": (8, 8, 8), "up": (8, 8, 8)}, other)
+    first, changed = (cached_latents(rows, name, of, tmp_path) for of in (vae, other))
+    assert not np.array_equal(first["target"], changed["target"])
+    monkeypatch.setattr(latents, "row_latents", None)
+    assert cached_latents(rows, name, vae, tmp_path).tobytes() == first.tobytes()
+    with pytest.raises(GenEgoError, match=r"none: cannot be loaded .*\./genego train vae"):
+        cached_latents(rows, name, tmp_path / "none", tmp_path)
+
+
+def test_mirrored_hands_and_words(dataset: H2O, tmp_path: Path) -> None:
+    rows, _ = cached_conditions(Source(dataset.root, PARAMETERS, SIDE), dataset.ids[:1], tmp_path, 0)
     row = rows[0]
     width = row["size"][0]
     plain, mirrored = (kept_hands(row["hands"][0], row["sides"][0], width, way) for way in (False, True))
@@ -139,11 +146,9 @@ def test_mirrored_hands_and_words(dataset: H2O, vae: Path, tmp_path: Path) -> No
     assert kept_text(row["text"][0], True) == "The right hand lies on the left, bright."
 
 
-def test_a_making_that_was_broken_off_goes_on(
-    dataset: H2O, vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_making_that_was_broken_off_goes_on(dataset: H2O, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conditions, "_CHUNK", 2)
-    source, ids = Source(dataset.root, PARAMETERS, vae, SIDE), dataset.ids[:]
+    source, ids = Source(dataset.root, PARAMETERS, SIDE), dataset.ids[:]
     whole, name = cached_conditions(source, ids, tmp_path / "whole", 0)
     make, made = conditions.make_row, []
 
@@ -166,12 +171,8 @@ def test_a_making_that_was_broken_off_goes_on(
     assert Estimator.asked == 0
 
 
-def test_the_cache_is_of_its_inputs(dataset: H2O, vae: Path, tmp_path: Path) -> None:
-    source, ids = Source(dataset.root, PARAMETERS, vae, SIDE), dataset.ids[:2]
-    other_vae = tmp_path / "weights.safetensors"
-    save_weights(LiteAutoencoder(down=(8, 8, 8), up=(8, 8, 8)), {"down": (8, 8, 8), "up": (8, 8, 8)}, other_vae)
-    moved = tmp_path / "moved.safetensors"
-    moved.write_bytes(vae.read_bytes())
+def test_the_cache_is_of_its_inputs(dataset: H2O, tmp_path: Path) -> None:
+    source, ids = Source(dataset.root, PARAMETERS, SIDE), dataset.ids[:2]
     network = tmp_path / "depth.safetensors"
     network.write_bytes(b"one")
     with_depth = replace(source, parameters=PARAMETERS.changed({"depth.weights": str(network)}))
@@ -180,25 +181,22 @@ def test_the_cache_is_of_its_inputs(dataset: H2O, vae: Path, tmp_path: Path) -> 
     names = [
         source.fingerprint(ids),
         source.fingerprint(dataset.ids[:3]),
-        replace(source, vae=other_vae).fingerprint(ids),
         replace(source, side=32).fingerprint(ids),
         replace(source, parameters=PARAMETERS.changed({"viewpoint.distance": 0.4})).fingerprint(ids),
         first,
         with_depth.fingerprint(ids),
     ]
     assert len(set(names)) == len(names)
-    faster = replace(source, parameters=PARAMETERS.changed({"reconstruction.steps": 2, "device": "cuda:1"}), vae=moved)
+    faster = replace(source, parameters=PARAMETERS.changed({"reconstruction.steps": 2, "device": "cuda:1"}))
     assert faster.fingerprint(ids) == names[0]
 
 
 def test_what_estimates_lack_is_said_before_anything_is_made(
-    dataset: H2O, vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: H2O, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = Source(dataset.root, Parameters(), vae, SIDE)
+    source = Source(dataset.root, Parameters(), SIDE)
     with pytest.raises(GenEgoError, match=r"give a network, such as depth\.backend:=lite"):
         cached_conditions(source, dataset.ids[:1], tmp_path / "cache", 0)
-    with pytest.raises(GenEgoError, match=r"none: cannot be loaded .*\./genego train vae"):
-        cached_conditions(replace(source, parameters=PARAMETERS, vae=tmp_path / "none"), dataset.ids[:1], tmp_path, 0)
     assert not (tmp_path / "cache").exists()
     monkeypatch.undo()
     missing = PARAMETERS.changed({"depth.weights": str(tmp_path / "missing.safetensors")})

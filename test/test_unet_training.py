@@ -79,7 +79,6 @@ def arguments(folder: Path, **changes: Any) -> argparse.Namespace:
         "vae": folder / "vae.safetensors",
         "form": "flow",
         "start_noise": None,
-        "fill": False,
         "stride": 1,
         "cache": None,
         "workers": 0,
@@ -144,7 +143,7 @@ def test_the_pipeline_with_such_a_network_lands_on_the_target(
     assert isinstance(task.network, unet.EgoDenoiser)
     pipeline = task.pipeline(task.network)
     monkeypatch.setattr(pipeline, "_predict", lambda x, _, time, *__: oracle(x, time))
-    moment = unet.Moments.conditions(task._learning.held_out.rows[0], 0).tensors(task.fill)
+    moment = unet.kept_conditions(task._learning.held_out.rows[0], 0).tensors(True)
     for steps in (1, 4):
         found = pipeline(**moment, steps=steps, generator=torch.Generator().manual_seed(1)).latents
         torch.testing.assert_close(found, batch["target"].float(), atol=2e-3, rtol=0)
@@ -162,15 +161,14 @@ def test_a_flow_begins_where_the_pipeline_begins(folder: Path, monkeypatch: pyte
         return x
 
     monkeypatch.setattr(pipeline, "_predict", note)
-    moment = unet.Moments.conditions(row, 1).tensors(task.fill)
+    moment = unet.kept_conditions(row, 1).tensors(True)
     pipeline(**moment, steps=1, generator=torch.Generator().manual_seed(1))
     noise = torch.randn((1, 4, SIDE // 8, SIDE // 8), generator=torch.Generator().manual_seed(1))
-    example = held_out.example(0, 1, False, task.fill)
-    filled, sparse = (torch.from_numpy(np.array(example[name]))[None].float() for name in ("filled", "sparse"))
-    assert not torch.allclose(filled, sparse, atol=0.01)
+    example = held_out.example(0, 1, False)
+    filled = torch.from_numpy(np.array(example["filled"]))[None].float()
     torch.testing.assert_close(begun[0][0], filled + START_NOISE * noise, atol=5e-3, rtol=0)
     torch.testing.assert_close(begun[0][0], task.form.origin(filled, noise), atol=5e-3, rtol=0)
-    torch.testing.assert_close(begun[0][1][:, 1:], sparse, atol=5e-3, rtol=0)
+    torch.testing.assert_close(begun[0][1][:, 1:], filled, atol=5e-3, rtol=0)
     torch.testing.assert_close(moment["projected"][0], torch.from_numpy(example["projected"]).float())
 
 
@@ -180,11 +178,11 @@ def test_the_network_is_asked_as_the_pipeline_asks_it(folder: Path) -> None:
     network = task.network.eval()
     assert isinstance(network, unet.EgoDenoiser)
     torch.nn.init.normal_(network.null_text.learned)
-    example = task._learning.held_out.example(0, 2, False, task.fill)
+    example = task._learning.held_out.example(0, 2, False)
     noisy = torch.randn(1, 4, SIDE // 8, SIDE // 8)
     pipeline = task.pipeline(network)
     row = task._learning.held_out.rows[0]
-    moment = unet.Moments.conditions(row, 2).tensors(task.fill)
+    moment = unet.kept_conditions(row, 2).tensors(True)
     for described in (True, False):
         batch = {name: torch.from_numpy(np.array(values))[None] for name, values in example.items()}
         batch["described"] = torch.tensor([described])
@@ -197,7 +195,7 @@ def test_the_network_is_asked_as_the_pipeline_asks_it(folder: Path) -> None:
 
 def test_a_mirrored_moment_is_seen_in_a_mirror(folder: Path) -> None:
     moments = prepared(folder, "flow")._learning.learned
-    plain, mirrored = (moments.example(1, 2, way, False) for way in (False, True))
+    plain, mirrored = (moments.example(1, 2, way) for way in (False, True))
     np.testing.assert_array_equal(mirrored["projected"], plain["projected"][..., ::-1])
     lit, other = (example["pose_map"].max(axis=2) > 60 for example in (plain, mirrored))
     assert (lit[:, ::-1] == other).mean() > 0.97 and lit.any()
@@ -230,12 +228,12 @@ def test_what_stage_1_did_not_find_is_not_learned_from(folder: Path) -> None:
     rows = np.array(moments.rows)
     rows["there"][0] = False
     rows["there"][1:, : KINDS.index("true")] = False
-    left = unet.Moments(rows, moments.tokens, moments.words)
-    samples = MomentSamples(left, True)
+    left = unet.Moments(rows, moments.latents, moments.tokens, moments.words)
+    samples = MomentSamples(left)
     assert len(samples) == len(moments.usable) - 1
     batch = samples.batch(np.arange(len(samples)), np.random.default_rng(0))
-    true = {values.tobytes() for row in rows[1:] for values in row["filled"][KINDS.index("true")]}
-    assert {values.tobytes() for values in batch["sparse"]} <= true
+    true = {values.tobytes() for latent in left.latents[1:] for values in latent["filled"][KINDS.index("true")]}
+    assert {values.tobytes() for values in batch["filled"]} <= true
 
 
 def test_long_recordings_are_thinned_and_some_measure() -> None:
@@ -253,7 +251,7 @@ def test_long_recordings_are_thinned_and_some_measure() -> None:
 def test_training_lowers_the_loss_and_writes_a_pipeline(folder: Path, tmp_path: Path, form: str) -> None:
     changes = {"out": tmp_path, "cache": folder / "cache"}
     noise = START_NOISE if form == "flow" else None
-    task, settings = unet.prepare(arguments(folder, form=form, start_noise=noise, fill=True, **changes))
+    task, settings = unet.prepare(arguments(folder, form=form, start_noise=noise, **changes))
     settings = replace(settings, steps=30, batch=4, rate=3e-3, workers=0, log_steps=1, averaging=0.5, precision="no")
     assert train(task, settings, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -267,7 +265,7 @@ def test_training_lowers_the_loss_and_writes_a_pipeline(folder: Path, tmp_path: 
     learned = task.network.pose_encoder.layers[0].weight
     assert isinstance(learned, Tensor)
     torch.testing.assert_close(pipeline.pose_encoder.layers[0].weight, learned, atol=0.02, rtol=0)
-    moment = unet.Moments.conditions(task._learning.held_out.rows[0], 0).tensors(True)
+    moment = unet.kept_conditions(task._learning.held_out.rows[0], 0).tensors(True)
     image = pipeline(**moment, text="a mug", steps=2, guidance=1.5, generator=torch.Generator().manual_seed(0)).images
     assert image.shape == (1, 3, SIDE, SIDE) and torch.isfinite(image).all()
     again = unet.prepare(arguments(folder, form=form, start_noise=noise, start=tmp_path / LITE, **changes))[0]
@@ -279,7 +277,7 @@ def test_a_straightened_way_ends_where_the_teachers_ends(folder: Path) -> None:
     """A teacher whose ways bend: its velocity is z_t itself, so that eight Euler steps end at origin (7/8)^8."""
     task = prepared(folder, "flow")
     assert isinstance(task.network, unet.EgoDenoiser)
-    student = DistillTask(task.network, task.form, task.fill, task.vae, task._learning)
+    student = DistillTask(task.network, task.form, task.vae, task._learning)
     student._teacher = Itself()  # type: ignore[assignment]
     batch = batch_of(task)
     origin = batch["filled"].float() + START_NOISE * batch["noise"]
@@ -300,7 +298,7 @@ def test_a_student_goes_on_from_its_teacher(folder: Path, tmp_path: Path, form: 
     task.export(task.network, tmp_path)
     given = arguments(folder, out=tmp_path, cache=folder / "cache", start=tmp_path / LITE)
     student, settings = distill.prepare(given)
-    assert student.form == task.form and student.fill == task.fill
+    assert student.form == task.form
     settings = replace(settings, steps=2, batch=2, workers=0, precision="no")
     assert train(student, settings, tmp_path / "student")
     assert load_lite(tmp_path / "student" / LITE).config.start_noise == task.form.start_noise

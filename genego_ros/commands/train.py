@@ -46,9 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stage2.add_argument(
         "--start-noise", type=float, metavar="SD", help="of a flow: noise on the splat that it begins at (default 0.5)"
     )
-    stage2.add_argument(
-        "--fill", action=argparse.BooleanOptionalAction, default=True, help="fill the holes of the S_ego that it sees"
-    )
     stage2.add_argument("--stride", type=int, default=2, metavar="N", help="frames between samples (default 2)")
     stage2.add_argument("--cache", type=Path, metavar="DIR", help="for what is made of the samples (default OUT/cache)")
     stage2.add_argument("parameters", nargs="*", metavar="name:=value", help="of stage 1, such as depth.backend:=lite")

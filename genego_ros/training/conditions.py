@@ -1,8 +1,8 @@
-"""What stage 2 is conditioned on, for every pair of a data set, kept on the disk so that stage 1 and the VAE look at
-each only once.
+"""What stage 2 is conditioned on, for every pair of a data set, kept on the disk so that stage 1 looks at it only once.
 
 Of each moment there are three kinds of conditions: all estimated, estimated depth and hands seen by the true X, and all
-true. From the first two a network learns what estimates get wrong.
+true. From the first two a network learns what estimates get wrong. Latents of them lie apart (`latents`), so that
+another VAE does not ask for stage 1 again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from genego_ros.atomic import whole
@@ -33,13 +31,13 @@ from genego_ros.data.datasets import open_dataset
 from genego_ros.data.fingerprint import fingerprint
 from genego_ros.data.sample import Dataset, Sample, SampleId
 from genego_ros.errors import GenEgoError
+from genego_ros.geometry.skeleton import pose_map
 from genego_ros.geometry.squeeze import squeeze
 from genego_ros.inputs import RecordedObserver, brought_weights, file_state, seen_from
 from genego_ros.observation.observer import hand_mesh_file
 from genego_ros.parameters import Parameters
-from genego_ros.reconstruction.autoencoder import FACTOR, LATENT_CHANNELS, LiteAutoencoder, load_autoencoder
-from genego_ros.reconstruction.conditioning import condition, picture_tensor
-from genego_ros.types import KEYPOINTS, SIDES, Array, ByteArray, ExoObservation, Hand
+from genego_ros.reconstruction.conditioning import Conditions, condition
+from genego_ros.types import KEYPOINTS, SIDES, Array, ExoObservation, Hand
 
 KINDS = ("estimated", "estimated_true_x", "true")
 """In the order of the rows' axis."""
@@ -53,31 +51,28 @@ _STAGE_1 = ("hands.", "depth.", "ego_hand.", "viewpoint.", "description.")
 """Beginnings of the names of parameters that conditions depend on."""
 
 
-def row_type(side: int, pictures: bool) -> np.dtype[np.void]:
-    """Of what is kept of a moment.
+def row_type(side: int) -> np.dtype[np.void]:
+    """Of what is kept of a moment, with S pixels a side.
 
-    The axes of `target`: as it is and mirrored; of all others first the kinds. `sparse` and `filled` are latents of
-    S_ego, with black holes and with its holes filled; `landed` where the splat landed, packed bits. `hands` are u, v in
-    pixels of K_ego's picture, whose width and height are `size`, and z in metres, with the side of each or -1. A kind
-    is not `there` where stage 1 found nobody or nothing landed. With `pictures`, S_ego and the truth themselves.
+    `target` is the truth; all others have first an axis of kinds. `sparse` is S_ego, black where nothing landed;
+    `landed` where the splat landed, packed bits. `hands` are u, v in pixels of K_ego's picture, whose width and height
+    are `size`, and z in metres, with the side of each or -1. A kind is not `there` where stage 1 found nobody or
+    nothing landed.
     """
-    latent = (2, LATENT_CHANNELS, side // FACTOR, side // FACTOR)
     kinds = len(KINDS)
-    fields = [
-        ("target", "<f2", latent),
-        ("sparse", "<f2", (kinds, *latent)),
-        ("filled", "<f2", (kinds, *latent)),
-        ("landed", "u1", (kinds, side * side // 8)),
-        ("hands", "<f4", (kinds, _HANDS, KEYPOINTS, 3)),
-        ("sides", "i1", (kinds, _HANDS)),
-        ("text", f"S{TEXT_BYTES}", (kinds,)),
-        ("there", "?", (kinds,)),
-        ("size", "<i4", (2,)),
-        ("done", "?"),
-    ]
-    if pictures:
-        fields += [("sparse_rgb", "u1", (kinds, side, side, 3)), ("target_rgb", "u1", (side, side, 3))]
-    return np.dtype(fields)
+    return np.dtype(
+        [
+            ("target", "u1", (side, side, 3)),
+            ("sparse", "u1", (kinds, side, side, 3)),
+            ("landed", "u1", (kinds, side * side // 8)),
+            ("hands", "<f4", (kinds, _HANDS, KEYPOINTS, 3)),
+            ("sides", "i1", (kinds, _HANDS)),
+            ("text", f"S{TEXT_BYTES}", (kinds,)),
+            ("there", "?", (kinds,)),
+            ("size", "<i4", (2,)),
+            ("done", "?"),
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -87,23 +82,19 @@ class Source:
     root: Path
     """Of the data set."""
     parameters: Parameters
-    vae: Path
-    """Weights that `./genego train vae` made."""
     side: int
     """Pixels a side of the squeezed views."""
-    pictures: bool = False
-    """Whether pictures are kept too, to look at."""
 
     def fingerprint(self, ids: Sequence[SampleId]) -> str:
-        """Of the recordings, of the list, of stage 1's parameters and the weights that they name, and of the VAE.
+        """Of the recordings, of the list, of stage 1's parameters and the weights that they name.
 
         Weights and code that come with the package are not looked at.
         """
         parameters = self.parameters.as_mapping() | dict(brought_weights(self.parameters))
         said = {
             "parameters": {name: value for name, value in parameters.items() if name.startswith(_STAGE_1)},
-            "weights": [file_state(self.vae), file_state(hand_mesh_file())],
-            "row": str(row_type(self.side, self.pictures)),
+            "weights": [file_state(hand_mesh_file())],
+            "row": str(row_type(self.side)),
             "ids": [str(id) for id in ids],
             "recordings": [fingerprint(self.root, sequence) for sequence in sorted({id.sequence for id in ids})],
         }
@@ -119,10 +110,9 @@ def cached_conditions(source: Source, ids: Sequence[SampleId], folder: Path, wor
         workers: processes; 0: in this one.
 
     Raises:
-        GenEgoError: a sample, a backend's weights or the VAE cannot be read, estimates have no depth to start from, or
-            the folder cannot be written; names the cure.
+        GenEgoError: a sample or a backend's weights cannot be read, estimates have no depth to start from, or the
+            folder cannot be written; names the cure.
     """
-    load_autoencoder(source.vae)  # so that it is refused before its state is asked for
     name = source.fingerprint(ids)
     path = folder / f"{name}.npy"
     if not path.exists():
@@ -131,7 +121,7 @@ def cached_conditions(source: Source, ids: Sequence[SampleId], folder: Path, wor
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             with whole(path) as growing:
-                np.lib.format.open_memmap(growing, "w+", row_type(source.side, source.pictures), (len(ids),))
+                np.lib.format.open_memmap(growing, "w+", row_type(source.side), (len(ids),))
                 with growing.open("r+b") as file:  # writing into a mapped file that finds no room kills the process
                     os.posix_fallocate(file.fileno(), 0, growing.stat().st_size)
         rows = np.load(path, mmap_mode="r+")
@@ -211,7 +201,6 @@ class _Maker:
     source: Source
     dataset: Dataset
     observer: RecordedObserver
-    vae: LiteAutoencoder
 
 
 _maker: _Maker | None = None
@@ -222,11 +211,10 @@ def _make(source: Source, path: Path, job: Sequence[tuple[int, SampleId]]) -> in
     global _maker
     if _maker is None or _maker.source != source:
         _close()
-        _maker = _Maker(source, open_dataset(source.root), RecordedObserver(source.parameters), load_autoencoder(source.vae))
+        _maker = _Maker(source, open_dataset(source.root), RecordedObserver(source.parameters))
     rows = np.load(path, mmap_mode="r+")
     for row, id in job:
-        made = make_row(_maker.dataset.sample(id), _maker.observer, _maker.vae, source.side, source.pictures)
-        rows[row] = made
+        rows[row] = make_row(_maker.dataset.sample(id), _maker.observer, source.side)
         rows["done"][row] = True  # after the rest, so that a process that is killed leaves no half of it
     return len(job)
 
@@ -238,37 +226,21 @@ def _close() -> None:
     _maker = None
 
 
-def make_row(sample: Sample, observer: RecordedObserver, vae: LiteAutoencoder, side: int, pictures: bool) -> Array:
+def make_row(sample: Sample, observer: RecordedObserver, side: int) -> Array:
     """What is kept of a moment, see `row_type`: an array of no dimension."""
-    row = np.zeros((), row_type(side, pictures))
+    row = np.zeros((), row_type(side))
     estimated = observer.estimated(sample)
     observed = (estimated, seen_from(estimated, sample.T_ego_exo), observer.true(sample))
-    target = squeeze(sample.ego.frame.rgb, side, side)
-    shown = [target]
+    row["target"] = squeeze(sample.ego.frame.rgb, side, side)
     for kind, observation in enumerate(observed):
         seen = condition(observation, side)
-        row["landed"][kind] = np.packbits(seen.projected)
+        row["sparse"][kind], row["landed"][kind] = seen.sparse, np.packbits(seen.projected)
         row["there"][kind] = observation.valid and seen.projected.any()
         row["text"][kind] = observation.description.encode()[:TEXT_BYTES]
         row["hands"][kind], row["sides"][kind] = _hand_numbers(observation)
-        shown += [seen.sparse, seen.filled]
-        if pictures:
-            row["sparse_rgb"][kind] = seen.sparse
-    if pictures:
-        row["target_rgb"] = target
-    latents = encoded(vae, shown)
-    row["target"], row["sparse"], row["filled"] = latents[0], latents[1::2], latents[2::2]
     camera = sample.ego.frame.camera
     row["size"] = camera.width, camera.height
     return row
-
-
-@torch.inference_mode()
-def encoded(vae: LiteAutoencoder, pictures: Sequence[ByteArray]) -> NDArray[np.float16]:
-    """Scaled latents of pictures, uint8 (S, S, 3), and of their mirror images: float16 (N, 2, 4, S / 8, S / 8)."""
-    ways = [picture_tensor(way) for picture in pictures for way in (picture, picture[:, ::-1])]
-    latents = vae.encode(torch.cat(ways)).latents * vae.config.scaling_factor
-    return latents.unflatten(0, (len(pictures), 2)).half().numpy()
 
 
 def _hand_numbers(observation: ExoObservation) -> tuple[Array, Array]:
@@ -277,6 +249,18 @@ def _hand_numbers(observation: ExoObservation) -> tuple[Array, Array]:
         numbers[place] = np.concatenate([hand.keypoints_2d, hand.keypoints[:, 2:]], axis=1)
         sides[place] = SIDES.index(hand.side)
     return numbers, sides
+
+
+def kept_conditions(row: np.void, kind: int, mirrored: bool = False) -> Conditions:
+    """The maps of a row."""
+    side = row["target"].shape[0]
+    landed = np.unpackbits(row["landed"][kind]).reshape(side, side).astype(bool)
+    width, height = row["size"].tolist()
+    drawn = pose_map(height, width, kept_hands(row["hands"][kind], row["sides"][kind], width, mirrored))
+    sparse = np.array(row["sparse"][kind])
+    if mirrored:
+        landed, sparse = landed[:, ::-1], sparse[:, ::-1]
+    return Conditions(sparse, landed, squeeze(drawn, side, side))
 
 
 def kept_hands(numbers: Array, sides: Array, width: int, mirrored: bool) -> list[Hand]:

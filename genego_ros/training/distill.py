@@ -37,15 +37,15 @@ def prepare(args: argparse.Namespace) -> tuple[DistillTask, Settings]:
     network = EgoDenoiser.of(teacher)
     form = Form.of(teacher.scheduler, teacher.config.start_noise)
     learning = cached_moments(args, network.null_text)
-    task = DistillTask(network, form, teacher.config.fill, teacher.vae, learning)
+    task = DistillTask(network, form, teacher.vae, learning)
     return task, replace(chosen_settings(), rate=2e-4)
 
 
 class DistillTask(UnetTask):
     """A `training.loop.Task`; the teacher is the network as it is given."""
 
-    def __init__(self, network: EgoDenoiser, form: Form, fill: bool, vae: LiteAutoencoder, learning: Learning) -> None:
-        super().__init__(network, form, fill, vae, learning)
+    def __init__(self, network: EgoDenoiser, form: Form, vae: LiteAutoencoder, learning: Learning) -> None:
+        super().__init__(network, form, vae, learning)
         self._teacher = deepcopy(network).eval().requires_grad_(False)
         self.configuration = {**self.configuration, "teacher_steps": TEACHER_STEPS}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,17 @@ from genego_ros.data.sample_ids import SampleIds
 from genego_ros.data.sheet import captioned, contact_sheet
 from genego_ros.errors import GenEgoError
 from genego_ros.geometry.picture_errors import psnr
-from genego_ros.geometry.skeleton import pose_map
-from genego_ros.geometry.squeeze import squeeze
+from genego_ros.inputs import file_state
 from genego_ros.parameters import Parameters, parse_assignments
-from genego_ros.reconstruction.autoencoder import FACTOR, LATENT_CHANNELS, LiteAutoencoder, load_autoencoder
-from genego_ros.reconstruction.conditioning import Conditions
+from genego_ros.reconstruction.autoencoder import LATENT_CHANNELS, LiteAutoencoder, load_autoencoder
 from genego_ros.reconstruction.lite_file import load_lite, save_lite
 from genego_ros.reconstruction.pipeline import INPUT_CHANNELS, EgoPipeline
 from genego_ros.reconstruction.pose_encoder import GenEgoPoseEncoder
 from genego_ros.reconstruction.text import NullText
 from genego_ros.reconstruction.text_models import load_minilm
-from genego_ros.training.conditions import KINDS, Source, cached_conditions, kept_hands, kept_text
+from genego_ros.training.conditions import KINDS, Source, cached_conditions, kept_conditions, kept_text
 from genego_ros.training.forms import Form
+from genego_ros.training.latents import cached_latents
 from genego_ros.training.loop import Settings
 from genego_ros.training.tokens import cached_tokens
 from genego_ros.training.vae import SIDE
@@ -74,7 +73,7 @@ def prepare(args: argparse.Namespace) -> tuple[UnetTask, Settings]:
         null = NullText()
         network = EgoDenoiser(start_unet(null.config["width"]), GenEgoPoseEncoder(), null)
     moments = cached_moments(args, network.null_text)
-    return UnetTask(network, form, args.fill, load_autoencoder(args.vae), moments), chosen_settings()
+    return UnetTask(network, form, load_autoencoder(args.vae), moments), chosen_settings()
 
 
 def chosen_settings() -> Settings:
@@ -115,7 +114,7 @@ class EgoDenoiser(nn.Module):
             GenEgoError: it is of another layout.
         """
         pose_encoder, null_text = pipeline.pose_encoder, pipeline.null_text
-        if not isinstance(pose_encoder, GenEgoPoseEncoder) or null_text is None:
+        if not isinstance(pose_encoder, GenEgoPoseEncoder) or null_text is None or not pipeline.config.fill:
             raise GenEgoError("only a pipeline of our own layout is trained: give lite.safetensors of ./genego train")
         return cls(pipeline.unet, pose_encoder, null_text)
 
@@ -131,64 +130,51 @@ class EgoDenoiser(nn.Module):
         pose = self.pose_encoder(pose_map, batch["projected"].float(), lambda picture: picture)
         described = batch["described"].view(-1, 1, 1)
         tokens = torch.where(described, batch["tokens"].float(), self.null_text.learned)
-        channels = torch.cat((noisy, pose, batch["sparse"].float()), 1)
+        channels = torch.cat((noisy, pose, batch["filled"].float()), 1)
         said: Tensor = self.unet(channels, time, encoder_hidden_states=tokens).sample
         return said
 
 
 class Moments:
-    """Rows of conditions, see `conditions.row_type`, with the tokens of their words.
+    """Rows of conditions and of their latents, with the tokens of their words.
 
     Args:
-        rows, tokens: on the disk.
+        rows: see `conditions.row_type`.
+        latents: see `latents.latent_type`.
+        tokens: on the disk, like the others.
         words: place of each text in `tokens`.
     """
 
-    def __init__(self, rows: Array, tokens: Array, words: Mapping[str, int]) -> None:
-        self.rows, self.tokens, self.words = rows, tokens, words
+    def __init__(self, rows: Array, latents: Array, tokens: Array, words: Mapping[str, int]) -> None:
+        self.rows, self.latents, self.tokens, self.words = rows, latents, tokens, words
         self.usable = np.flatnonzero(rows["there"].any(axis=1))
 
-    def example(self, index: int, kind: int, mirrored: bool, fill: bool) -> dict[str, Array]:
+    def example(self, index: int, kind: int, mirrored: bool) -> dict[str, Array]:
         """A moment as the network is shown it: a row of `MomentSamples.batch` without what is drawn."""
-        row = self.rows[index]
-        way = int(mirrored)
-        seen = self.conditions(row, kind, mirrored)
+        row, latents, way = self.rows[index], self.latents[index], int(mirrored)
+        seen = kept_conditions(row, kind, mirrored)
         text = kept_text(row["text"][kind], mirrored)
         return {
-            "target": row["target"][way],
-            "filled": row["filled"][kind, way],
-            "sparse": row["filled" if fill else "sparse"][kind, way],
+            "target": latents["target"][way],
+            "filled": latents["filled"][kind, way],
             "projected": seen.projected[None].astype(np.uint8),
             "pose_map": seen.pose_map,
             "tokens": self.tokens[self.words[text]],
             "described": np.array(bool(text.strip())),
         }
 
-    @staticmethod
-    def conditions(row: np.void, kind: int, mirrored: bool = False) -> Conditions:
-        """The maps of a row; S_ego is black where it was not kept."""
-        side = row["target"].shape[-1] * FACTOR
-        landed = np.unpackbits(row["landed"][kind]).reshape(side, side).astype(bool)
-        width, height = row["size"].tolist()
-        drawn = pose_map(height, width, kept_hands(row["hands"][kind], row["sides"][kind], width, mirrored))
-        kept = "sparse_rgb" in (row.dtype.names or ())
-        sparse = np.array(row["sparse_rgb"][kind]) if kept else np.zeros((side, side, 3), np.uint8)
-        if mirrored:
-            landed, sparse = landed[:, ::-1], sparse[:, ::-1]
-        return Conditions(sparse, landed, squeeze(drawn, side, side))
-
 
 class MomentSamples:
     """`training.loop.Samples`: moments by one of their kinds of conditions, in a mirror as often as not."""
 
-    def __init__(self, moments: Moments, fill: bool) -> None:
-        self._moments, self._fill = moments, fill
+    def __init__(self, moments: Moments) -> None:
+        self._moments = moments
 
     def __len__(self) -> int:
         return len(self._moments.usable)
 
     def batch(self, indices: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Array]:
-        """With S pixels a side and s elements of a latent: `target`, `filled`, `sparse` float16 and `noise` float32
+        """With S pixels a side and s elements of a latent: `target`, `filled` float16 and `noise` float32
         (N, 4, s, s); `projected` uint8 (N, 1, S, S) of 0 and 1; `pose_map` uint8 (N, S, S, 3); `tokens` float16
         (N, tokens, width); `described` bool (N,); `share` float32 (N,), see `Form.question`."""
         rows = [self._row(int(self._moments.usable[index]), rng) for index in indices]
@@ -199,7 +185,7 @@ class MomentSamples:
         if not shares.any():  # a kind that is never drawn
             shares = self._moments.rows[index]["there"].astype(np.float64)
         kind = int(rng.choice(len(KINDS), p=shares / shares.sum()))
-        row = self._moments.example(index, kind, bool(rng.random() < 0.5), self._fill)
+        row = self._moments.example(index, kind, bool(rng.random() < 0.5))
         if rng.random() < NO_TEXT:
             row["described"] = np.array(False)
         if rng.random() < NO_POSE:
@@ -223,21 +209,24 @@ def cached_moments(args: argparse.Namespace, null: NullText) -> Learning:
     """What the command line names, made where it is not in the cache yet.
 
     Raises:
-        GenEgoError: see `cached_conditions`; MiniLM is not installed.
+        GenEgoError: see `cached_conditions` and `cached_latents`; MiniLM is not installed.
     """
+    load_autoencoder(args.vae)  # so that it is refused before hours of observing
     encoder, tokenizer = load_minilm()
     _, ids = listed(args.dataset, args.split)
     parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
     folder = args.cache or args.out / "cache"
     workers = (os.cpu_count() or 1) if args.workers is None else args.workers
-    learned, held_out = divided(ids, args.stride)
-    source = Source(args.dataset, parameters, args.vae, SIDE)
-    rows, name = cached_conditions(source, learned, folder, workers)
-    apart, other = cached_conditions(replace(source, pictures=True), held_out, folder, workers)
-    texts = sorted({kept_text(text, way) for of in (rows, apart) for text in _texts(of) for way in (False, True)})
+    source = Source(args.dataset, parameters, SIDE)
+    observed = [cached_conditions(source, some, folder, workers) for some in divided(ids, args.stride)]
+    texts = sorted({kept_text(text, way) for rows, _ in observed for text in _texts(rows) for way in (False, True)})
     tokens = cached_tokens(texts, tokenizer, encoder, null, folder)
     words = {text: place for place, text in enumerate(texts)}
-    return Learning(Moments(rows, tokens, words), Moments(apart, tokens, words), f"{name} {other}", encoder, tokenizer)
+    learned, held_out = (
+        Moments(rows, cached_latents(rows, name, args.vae, folder), tokens, words) for rows, name in observed
+    )
+    fingerprint = " ".join([*(name for _, name in observed), file_state(args.vae)])
+    return Learning(learned, held_out, fingerprint, encoder, tokenizer)
 
 
 def _texts(rows: Array) -> set[bytes]:
@@ -269,21 +258,16 @@ def divided(ids: SampleIds, stride: int) -> tuple[list[SampleId], list[SampleId]
 
 
 class UnetTask:
-    """A `training.loop.Task`.
-
-    Args:
-        fill: whether the S_ego that the network sees has its holes filled.
-    """
+    """A `training.loop.Task`: the network sees S_ego with its holes filled; where they are, the pose encoder says."""
 
     rates: Mapping[str, float] = {}
 
-    def __init__(self, network: EgoDenoiser, form: Form, fill: bool, vae: LiteAutoencoder, learning: Learning) -> None:
+    def __init__(self, network: EgoDenoiser, form: Form, vae: LiteAutoencoder, learning: Learning) -> None:
         self.network: nn.Module = network
-        self.form, self.fill, self.vae = form, fill, vae.requires_grad_(False)
-        self.samples = MomentSamples(learning.learned, fill)
+        self.form, self.vae = form, vae.requires_grad_(False)
+        self.samples = MomentSamples(learning.learned)
         self.configuration: Mapping[str, Any] = {
             **asdict(form),
-            "fill": fill,
             "channels": list(network.unet.config["block_out_channels"]),
         }
         self.fingerprint = learning.fingerprint
@@ -302,7 +286,7 @@ class UnetTask:
         moments = self._learning.held_out
         if not len(moments.usable):
             return {}
-        samples, device = MomentSamples(moments, self.fill), next(network.parameters()).device
+        samples, device = MomentSamples(moments), next(network.parameters()).device
         losses, rng = [], np.random.default_rng(0)  # the same questions every time
         for some in np.array_split(np.arange(len(samples)), -(-len(samples) // MEASURED_AT_ONCE)):
             tensors = {name: torch.from_numpy(values).to(device) for name, values in samples.batch(some, rng).items()}
@@ -313,7 +297,7 @@ class UnetTask:
             rows = [row for row in self._spread(PICTURED) if row["there"][kind]]
             for steps in STEPS if rows else ():
                 made = self._pictures(pipeline, rows, kind, steps)
-                found = [psnr(row["target_rgb"], picture) for row, picture in zip(rows, made, strict=True)]
+                found = [psnr(row["target"], picture) for row, picture in zip(rows, made, strict=True)]
                 measures[f"psnr_{KINDS[kind]}_{steps}"] = float(np.mean(found))
         return measures
 
@@ -330,7 +314,7 @@ class UnetTask:
             kinds = np.flatnonzero(row["there"])
             kind = int(kinds[place % len(kinds)])
             made = [self._pictures(pipeline, [row], kind, steps)[0] for steps in STEPS]
-            lines.append([captioned(row["sparse_rgb"][kind], KINDS[kind]), *made, row["target_rgb"]])
+            lines.append([captioned(row["sparse"][kind], KINDS[kind]), *made, row["target"]])
         titles = ["S_ego", *(f"made, steps: {steps}" for steps in STEPS), "truth"]
         return contact_sheet(titles, lines) if lines else None
 
@@ -347,7 +331,7 @@ class UnetTask:
             self.form.scheduler(),
             network.pose_encoder,
             network.null_text,
-            fill=self.fill,
+            fill=True,
             start_noise=self.form.start_noise,
         )
 
@@ -359,7 +343,7 @@ class UnetTask:
 
     def _pictures(self, pipeline: EgoPipeline, rows: Sequence[np.void], kind: int, steps: int) -> ByteArray:
         """uint8 (N, S, S, 3)."""
-        maps = [Moments.conditions(row, kind).tensors(self.fill) for row in rows]
+        maps = [kept_conditions(row, kind).tensors(fill=True) for row in rows]
         stacked: dict[str, Any] = {name: torch.cat([of[name] for of in maps]) for name in maps[0]}
         texts = [kept_text(row["text"][kind], False) for row in rows]
         generators = [torch.Generator().manual_seed(0) for _ in rows]
