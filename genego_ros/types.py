@@ -141,8 +141,9 @@ class Hand:
     keypoint_scores: FloatArray
     """float32 (21,), 0 to 1; weak keypoints stay in their slot with a low score."""
     scale_source: str
-    """Where the hand's size comes from: `average` (a mean adult hand was assumed), `hand_length` (the
-    parameter), `depth` (a metric depth image) or `truth` (a data set's own keypoints)."""
+    """Where the hand's size comes from: `average` (a mean adult hand was assumed), `hand_length` (the parameter),
+    `model` (an average hand and a depth network's metres), `depth` (a metric depth image) or `truth` (a data set's own
+    keypoints)."""
 
 
 @dataclass(frozen=True)
@@ -169,8 +170,8 @@ class Scale:
     inliers: int = 0
     """Pixels of the hand region that agree on the ratio."""
     source: str = "none"
-    """`topic` (a depth camera is metric already), `model` (so is this depth network), `hands`, `carried` (from hands of
-    earlier frames), `hand_mesh` (the depth is the hands' own) or `none`."""
+    """`topic` (a depth camera is metric already), `model` (so is this depth network, or its own metres serve), `hands`,
+    `carried` (from hands of earlier frames), `hand_mesh` (the depth is the hands' own) or `none`."""
     shift: float = 0.0
     """1 / metres; of a disparity alone, whose depth is 1 / (factor D_exo + shift)."""
 

@@ -113,6 +113,21 @@ def test_depth_and_field_of_view_are_the_networks(estimator: LiteDepth, weights:
     assert depth.camera.fx == pytest.approx(288 / 2 / float(found.log_tangent.exp()), rel=1e-3)
 
 
+def test_a_lens_that_is_known_corrects_the_metres(estimator: LiteDepth) -> None:
+    """Twice the focal length: the same picture shows what is farther away, up to twice as far."""
+    unknown = estimator.estimate(frame(320, 240))
+    assert unknown.camera is not None and unknown.deviation is not None
+    known = replace(frame(320, 240), camera_source="given")
+    same, longer = (
+        estimator.estimate(replace(known, camera=replace(unknown.camera, fx=times * unknown.camera.fx)))
+        for times in (1.0, 2.0)
+    )
+    np.testing.assert_allclose(same.values, unknown.values, rtol=1e-5)
+    ratio = longer.values / unknown.values
+    assert np.ptp(ratio) < 1e-4 and 1.5 < ratio.mean() < 2.0
+    assert same.deviation is not None and same.deviation < unknown.deviation
+
+
 def test_upsampled_planes_stay_planes() -> None:
     """Whatever is painted on them."""
     rows, columns = np.mgrid[:56, :72]

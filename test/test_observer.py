@@ -21,7 +21,8 @@ from genego_ros.geometry.rigid import compose
 from genego_ros.observation import observer
 from genego_ros.observation.depth import DepthMap, load_depth_estimator
 from genego_ros.observation.hands.hand_depth import HandDepth, hand_depth
-from genego_ros.observation.observer import ExoObserver, calibrate, to_ego
+from genego_ros.observation.observer import ExoObserver, calibrate, settle, to_ego
+from genego_ros.observation.scale import measure_scale
 from genego_ros.parameters import Parameters
 from genego_ros.types import Camera, FloatArray, Frame, Hand
 
@@ -97,6 +98,27 @@ def test_relative_depth_becomes_metric_by_the_hands(factor: float) -> None:
     assert scale.factor == pytest.approx(factor, rel=1e-4) and scale.source == "hands"
     np.testing.assert_allclose(metric, seen_at((1.0, 1.0)), rtol=1e-4)
     assert hands == HANDS
+
+
+def test_hands_move_along_their_rays_to_agree_with_a_network_that_has_metres() -> None:
+    """The network says 20 % farther than hands of average size: they settle in between, and stay in one place."""
+    depth_map = DepthMap(seen_at((1.2, 1.2)), "lite", "relative", deviation=0.1)
+    drawn = rendered(HANDS)
+    settled, moved = settle(measure_scale(depth_map, HANDS, drawn), depth_map, HANDS)
+    metric, scale, same = calibrate(depth_map, moved, drawn, settled)
+    assert same is moved and 1 / 1.2 < scale.factor < 1.0
+    factors = [np.median(after.keypoints / hand.keypoints) for after, hand in zip(moved, HANDS, strict=True)]
+    assert 1.0 < factors[0] < 1.2 and factors[0] == pytest.approx(factors[1])
+    again = measure_scale(DepthMap(metric, "lite", "relative"), moved, rendered(moved))
+    assert again is not None and again.factor == pytest.approx(1.0, rel=0.01)
+    for hand, before in zip(moved, HANDS, strict=True):
+        np.testing.assert_allclose(as_hand(hand.keypoints).keypoints_2d, before.keypoints_2d, atol=0.01)
+        assert hand.scale_source == "model"
+    known = tuple(replace(hand, scale_source="hand_length") for hand in HANDS)
+    _, kept = settle(measure_scale(depth_map, known, drawn), depth_map, known)
+    assert {hand.scale_source for hand in kept} == {"hand_length"}
+    assert np.median(kept[0].keypoints / HANDS[0].keypoints) < factors[0]
+    assert settle(None, depth_map, HANDS) == (None, HANDS)
 
 
 @pytest.mark.parametrize("kind", ["relative", "disparity"])

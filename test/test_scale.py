@@ -10,7 +10,15 @@ from scene import as_hand, rest_hand
 
 from genego_ros.observation.depth import DepthMap
 from genego_ros.observation.hands.hand_depth import HandDepth
-from genego_ros.observation.scale import ScaleTracker, fit_scale, inner_region, measure_scale, metric_depth
+from genego_ros.observation.scale import (
+    ScaleTracker,
+    fit_scale,
+    hands_deviation,
+    inner_region,
+    measure_scale,
+    metric_depth,
+    with_own_metres,
+)
 from genego_ros.types import Scale
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -163,6 +171,37 @@ def test_a_flat_disparity_says_nothing() -> None:
     drawn, true = scene()
     assert measure_scale(DepthMap(np.ones_like(true), "model", "disparity"), HANDS[:1], drawn) is None
     assert measure_scale(DepthMap(np.full_like(true, np.nan), "model", "disparity"), HANDS[:1], drawn) is None
+
+
+# metres of the network's own -------------------------------------------------------------------------
+
+
+def test_the_surer_of_hands_and_network_decides_more() -> None:
+    """By the variances, in logarithm: the most likely factor of two normal distributions."""
+    depth = np.ones(SHAPE, np.float32)
+    hands = Scale(1.3, 0.02, 500, "hands")
+    for own, by_hands in ((0.1, 0.1), (0.1, 0.03), (0.3, 0.1)):
+        settled = with_own_metres(hands, by_hands, DepthMap(depth, "lite", "relative", deviation=own))
+        assert settled is not None and (settled.source, settled.inliers) == ("hands", 500)
+        logs = np.linspace(0, np.log(1.3), 20_001)
+        unlikely = (logs / own) ** 2 + ((logs - np.log(1.3)) / by_hands) ** 2
+        assert np.log(settled.factor) == pytest.approx(logs[unlikely.argmin()], abs=1e-4)
+
+
+def test_without_metres_of_its_own_the_hands_decide_alone() -> None:
+    depth_map, hands = DepthMap(np.ones(SHAPE, np.float32), "vggt", "relative"), Scale(7.0, 0.02, 500, "hands")
+    assert with_own_metres(hands, 0.1, depth_map) is hands and with_own_metres(None, 0.1, depth_map) is None
+    assert with_own_metres(hands, 0.1, None) is hands
+
+
+def test_without_hands_the_networks_own_metres_serve() -> None:
+    own = with_own_metres(None, np.inf, DepthMap(np.ones(SHAPE, np.float32), "lite", "relative", deviation=0.15))
+    assert own == Scale(1.0, 0.15, 0, "model")
+
+
+def test_hands_of_a_known_length_are_surer() -> None:
+    known = tuple(replace(hand, scale_source="hand_length") for hand in HANDS)
+    assert hands_deviation(known) < hands_deviation((HANDS[0], known[1])) == hands_deviation(HANDS)
 
 
 # over time -------------------------------------------------------------------------------------------

@@ -25,7 +25,15 @@ from genego_ros.observation.description.stream import DescriptionStream
 from genego_ros.observation.hands import load_hand_estimator
 from genego_ros.observation.hands.hand_depth import HandDepth, hand_depth
 from genego_ros.observation.hands.smoothing import OneEuro
-from genego_ros.observation.scale import ScaleTracker, fit_scale, inner_region, measure_scale, metric_depth
+from genego_ros.observation.scale import (
+    ScaleTracker,
+    fit_scale,
+    hands_deviation,
+    inner_region,
+    measure_scale,
+    metric_depth,
+    with_own_metres,
+)
 from genego_ros.observation.viewpoint import ViewpointEstimator, load_viewpoint_estimator
 from genego_ros.parameters import Parameters
 from genego_ros.types import (
@@ -167,7 +175,10 @@ class ExoObserver:
         with clock.measure("scale"):
             limits = self.parameters.depth
             measured = measure_scale(depth_map, hands, rendered, limits.far)
-            known = self._scales.follow(measured, frame.stamp_ns)
+            settled, hands = settle(measured, depth_map, hands)
+            known = self._scales.follow(settled, frame.stamp_ns)
+            if settled is None:
+                known = with_own_metres(known, known.spread if known else math.inf, depth_map)
             depth, scale, hands = calibrate(depth_map, hands, rendered, known)
             hands = self._smoother.smooth(hands, frame, self.parameters.hands.smoothing)
             depth = np.where((depth >= limits.near) & (depth <= limits.far), depth, np.float32(np.nan))
@@ -278,6 +289,27 @@ def calibrate(
     if scale is None:
         return np.full_like(depth_map.values, np.nan), Scale(source="none"), hands
     return metric_depth(depth_map, scale), scale, hands
+
+
+def settle(
+    measured: Scale | None, depth_map: DepthMap | None, hands: tuple[Hand, ...]
+) -> tuple[Scale | None, tuple[Hand, ...]]:
+    """s* with what the depth map's own metres say of it, and the hands moved along their rays to agree with it.
+
+    Args:
+        measured: by the hands alone.
+    """
+    if measured is None or depth_map is None or depth_map.deviation is None:
+        return measured, hands
+    settled = with_own_metres(measured, hands_deviation(hands), depth_map)
+    assert settled is not None
+    ratio = np.float32(settled.factor / measured.factor)
+
+    def moved(hand: Hand) -> Hand:
+        source = "model" if hand.scale_source == "average" else hand.scale_source
+        return replace(hand, keypoints=hand.keypoints * ratio, scale_source=source)
+
+    return settled, tuple(moved(hand) for hand in hands)
 
 
 def _at_measured_depth(hand: Hand, ratio: Scale | None) -> Hand:

@@ -25,6 +25,9 @@ _EDGE = 0.03
 _AROUND = np.ones((3, 3), np.uint8)
 _HAND_DEVIATION = 0.05
 """Standard deviation of an estimated hand's distance, as a share of it."""
+_HAND_SIZE = {"average": 0.1, "hand_length": 0.04}
+"""Standard deviation of the s* that hands tell, as a share of it, by what their size was taken from; others' sizes are
+known as well as by their length."""
 _LARGEST_SPREAD = 0.5
 """An s* that is known no better tells no metres; with `_DRIFT` it comes to that 100 s after the last hand."""
 _DRIFT = 0.05
@@ -113,6 +116,32 @@ def measure_scale(
     mean = np.average(logs, weights=[max(score, 1e-3) * math.sqrt(fit.inliers) for fit, score in found])
     spread = max(np.abs(logs - mean).max(), *(fit.spread for fit, _ in found))
     return Scale(float(np.exp(mean)), float(spread), sum(fit.inliers for fit, _ in found), "hands")
+
+
+def hands_deviation(hands: tuple[Hand, ...]) -> float:
+    """How far off the s* is that these hands tell: the standard deviation of its logarithm."""
+    return max(_HAND_SIZE.get(hand.scale_source, _HAND_SIZE["hand_length"]) for hand in hands)
+
+
+def with_own_metres(scale: Scale | None, deviation: float, depth_map: DepthMap | None) -> Scale | None:
+    """s* by the hands and by what the depth map itself takes for a metre, weighed by their variances.
+
+    Hands that are larger than the average look nearer than they are; a network that has seen rooms errs in other ways.
+    Together they are off by less than either alone.
+
+    Args:
+        scale: by the hands.
+        deviation: of its logarithm.
+
+    Returns:
+        `scale` where the map has no metres of its own; theirs, 1 by `model`, where hands tell none.
+    """
+    if depth_map is None or depth_map.deviation is None:
+        return scale
+    if scale is None:
+        return Scale(1.0, depth_map.deviation, source="model")
+    share = depth_map.deviation**2 / (depth_map.deviation**2 + deviation**2)
+    return replace(scale, factor=scale.factor**share)
 
 
 def _fit_disparity(disparity: FloatArray, hand_depth: FloatArray, regions: list[BoolArray], far: float) -> Scale | None:

@@ -38,6 +38,9 @@ class DepthMap:
     factor and shift. What is unknown is found from the hands."""
     camera: Camera | None = None
     """K_exo as the backend sees it, for the size of the frame; None where it does not tell."""
+    deviation: float | None = None
+    """Of `relative`: how far off its own metres are, the standard deviation of their logarithm; None where they mean
+    nothing."""
 
 
 class DepthEstimator(Protocol):
