@@ -16,7 +16,7 @@ from genego_ros.data.truth import true_observation
 from genego_ros.device import resolve_device
 from genego_ros.errors import loading
 from genego_ros.geometry.splatting import splat
-from genego_ros.observation.observer import SETTLING_FRAMES, ExoObserver, to_ego
+from genego_ros.observation.observer import ExoObserver, to_ego
 from genego_ros.parameters import Parameters
 from genego_ros.types import Camera, ExoObservation, Float64Array, Frame, Viewpoint
 
@@ -65,9 +65,8 @@ class RecordedObserver:
 def observe_alone(observer: ExoObserver, frame: Frame, ego_camera: Camera) -> ExoObservation:
     """Stage 1 of a picture by itself, whatever came before it."""
     observer.forget()
-    for _ in range(SETTLING_FRAMES):
-        observation = observer.observe(frame, ego_camera)
-    return observation
+    observer.settle(frame)
+    return observer.observe(frame, ego_camera)
 
 
 def seen_from(observation: ExoObservation, T_ego_exo: Float64Array, device: str = "cpu") -> ExoObservation:

@@ -16,7 +16,6 @@ from genego_ros.data.sheet import nobody_seen, save_picture
 from genego_ros.errors import GenEgoError
 from genego_ros.genego import GenEgo
 from genego_ros.geometry.skeleton import draw_hands
-from genego_ros.observation.observer import SETTLING_FRAMES
 from genego_ros.parameters import Parameters, parse_assignments
 from genego_ros.types import Camera, Cloud, EgoView, FloatArray, Frame, Hand
 
@@ -58,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise GenEgoError(f"folder '{args.out}' cannot be made ({error.strerror}); choose another --out") from error
     with GenEgo(parameters) as genego:
-        for _ in range(SETTLING_FRAMES):
-            view = genego(frame)
+        genego.observer.settle(frame)
+        view = genego(frame)
     write(view, frame, args.out)
     observation = view.observation
     found = ", ".join(f"{hand.side} at {hand.keypoints[0, 2]:.2f} m" for hand in observation.hands_exo)

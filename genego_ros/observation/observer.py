@@ -89,8 +89,12 @@ class ExoObserver:
         self._smoother = OneEuro()
         self._before: Frame | None = None
         self._descriptions = DescriptionStream(describer or load_describer(parameters), warn)
-        # Last, since it holds what must be given back.
-        self._hand_estimator = load_hand_estimator(parameters)
+        try:
+            self._hand_estimator = load_hand_estimator(parameters)
+        except Exception:
+            # MediaPipe's detectors, left to the garbage collector, may wait for threads that are gone.
+            self._viewpoint_estimator.close()
+            raise
         self.update(parameters)
         self._warm_up()
 
@@ -117,6 +121,11 @@ class ExoObserver:
         self._scales.forget()
         self._smoother.forget()
         self._descriptions.forget()
+
+    def settle(self, frame: Frame) -> None:
+        """Shows the hand tracker a picture that is no stream, which is to be observed next."""
+        for _ in range(SETTLING_FRAMES - 1):
+            self._hand_estimator.estimate(frame)
 
     def close(self) -> None:
         """Gives back what the parts hold."""
@@ -175,7 +184,7 @@ class ExoObserver:
         with clock.measure("scale"):
             limits = self.parameters.depth
             measured = measure_scale(depth_map, hands, rendered, limits.far)
-            settled, hands = settle(measured, depth_map, hands)
+            settled, hands = reconcile(measured, depth_map, hands)
             known = self._scales.follow(settled, frame.stamp_ns)
             if settled is None:
                 known = with_own_metres(known, known.spread if known else math.inf, depth_map)
@@ -291,7 +300,7 @@ def calibrate(
     return metric_depth(depth_map, scale), scale, hands
 
 
-def settle(
+def reconcile(
     measured: Scale | None, depth_map: DepthMap | None, hands: tuple[Hand, ...]
 ) -> tuple[Scale | None, tuple[Hand, ...]]:
     """s* with what the depth map's own metres say of it, and the hands moved along their rays to agree with it.
