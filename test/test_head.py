@@ -65,9 +65,13 @@ def depth_of(eyes: Float64Array) -> FloatArray:
 
 
 def view(
-    face: Face, depth: FloatArray = NOTHING, hands: tuple[Hand, ...] = HANDS, forward: Float64Array = FORWARD
+    face: Face,
+    depth: FloatArray = NOTHING,
+    hands: tuple[Hand, ...] = HANDS,
+    forward: Float64Array = FORWARD,
+    measured: bool = True,
 ) -> Viewpoint | None:
-    return view_of(face, CAMERA, hands, depth, R @ UP, R @ forward)
+    return view_of(face, CAMERA, hands, depth, R @ UP, R @ forward, measured)
 
 
 def axes_in_world(viewpoint: Viewpoint) -> Float64Array:
@@ -106,6 +110,15 @@ def test_without_depth_the_size_of_the_face_tells_its_distance() -> None:
     np.testing.assert_allclose(guessed.T_ego_exo, measured.T_ego_exo, atol=0.005)
     assert guessed.shift_deviation > 2 * measured.shift_deviation
     assert guessed.turn_deviation > measured.turn_deviation
+
+
+def test_depth_that_a_network_estimated_is_trusted_less() -> None:
+    face = face_at(EYES, 10.0, 20.0)
+    measured, estimated = view(face, depth_of(EYES)), view(face, depth_of(EYES), measured=False)
+    assert measured is not None and estimated is not None
+    np.testing.assert_array_equal(estimated.T_ego_exo, measured.T_ego_exo)
+    assert estimated.shift_deviation > 2 * measured.shift_deviation
+    assert estimated.turn_deviation > measured.turn_deviation
 
 
 def test_a_wall_beside_a_narrow_face_does_not_count() -> None:

@@ -57,10 +57,11 @@ _DISAGREEMENT = math.radians(40.0)
 """Between the line of the eyes and the hands; more, and the keypoints of the face are not where they seem."""
 _GOOD_SCORE = 0.7
 """Of a face seen well, for which the following errors hold; they grow as scores fall."""
-_TURN_ERROR, _TURN_ERROR_WITHOUT_DEPTH = 0.08, 0.2
-"""Radians about an axis, on rendered people: the median error over 1.54, the median length of three normal numbers."""
-_SHIFT_ERROR, _SIZE_ERROR = 0.019, 0.065
-"""Likewise of a coordinate: metres with depth, and relative to the distance where the face's size alone tells it."""
+_TURN_ERROR, _TURN_ERROR_ESTIMATED, _TURN_ERROR_WITHOUT_DEPTH = 0.08, 0.15, 0.2
+"""Radians about an axis, by depth images, by depth that a network estimated, and without depth at the face, on rendered
+people: the median error over 1.54, the median length of three normal numbers."""
+_SHIFT_ERROR, _SHIFT_ERROR_ESTIMATED, _SIZE_ERROR = 0.019, 0.05, 0.065
+"""Likewise of a coordinate: metres by depth images, else relative to the distance."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class HeadViewpoint:
             return None
         up, forward = _bearings(nominal, math.radians(self.parameters.viewpoint.elevation_deg))
         for face in self._faces.result(frame):
-            found = view_of(face, frame.camera, hands, depth, up, forward)
+            found = view_of(face, frame.camera, hands, depth, up, forward, frame.depth is not None)
             if found is not None:
                 return found
         return None
@@ -134,6 +135,7 @@ def view_of(
     depth: FloatArray,
     up: Float64Array,
     forward: Float64Array,
+    measured: bool = True,
 ) -> Viewpoint | None:
     """What the person with this face sees; None where the face is cut off or cannot belong to the hands.
 
@@ -143,6 +145,7 @@ def view_of(
         depth: D'_exo, float32 (H, W), metres, NaN invalid.
         up: unit float64 (3,), exo optical frame.
         forward: unit float64 (3,), horizontal, exo optical frame: where the hands say that the person faces.
+        measured: whether `depth` is a camera's.
     """
     inside = (face.pixels > -0.5) & (face.pixels < np.array([camera.width, camera.height]) - 0.5)
     if not inside[:_FRONT].all():
@@ -151,9 +154,9 @@ def view_of(
     if pose is None:
         return None
     rotation, distance = pose
-    measured = _depth_at(face, depth)
-    fitting = measured[(measured > _FIT[0] * distance) & (measured < _FIT[1] * distance)]
-    if len(measured) and not len(fitting):
+    there = _depth_at(face, depth)
+    fitting = there[(there > _FIT[0] * distance) & (there < _FIT[1] * distance)]
+    if len(there) and not len(fitting):
         return None
     z = float(np.median(fitting)) if len(fitting) else distance
     u, v = face.pixels[:2].mean(axis=0)
@@ -176,12 +179,12 @@ def view_of(
     turn = look_at(np.zeros(3), gaze, up)[:3, :3]
     T_exo_ego = compose(turn, eyes - turn @ _EYES_IN_EGO)
     doubt = _GOOD_SCORE / max(face.score, 0.1)
-    return Viewpoint(
-        invert(T_exo_ego),
-        "head",
-        turn_deviation=doubt * (_TURN_ERROR if len(fitting) else _TURN_ERROR_WITHOUT_DEPTH),
-        shift_deviation=doubt * (_SHIFT_ERROR if len(fitting) else _SIZE_ERROR * z),
-    )
+    turn_error, shift_error = _TURN_ERROR_WITHOUT_DEPTH, _SIZE_ERROR * z
+    if len(fitting):
+        turn_error, shift_error = _TURN_ERROR_ESTIMATED, _SHIFT_ERROR_ESTIMATED * z
+        if measured:
+            turn_error, shift_error = _TURN_ERROR, _SHIFT_ERROR
+    return Viewpoint(invert(T_exo_ego), "head", turn_deviation=doubt * turn_error, shift_deviation=doubt * shift_error)
 
 
 def _bearings(nominal: Viewpoint, elevation: float) -> tuple[Float64Array, Float64Array]:
