@@ -1,18 +1,21 @@
 """The nodes on real topics: frames a second and delay from camera to ego image.
 
-The sample's 640 x 480 pictures of two hands at 30 Hz, hands tracked, no depth network, `geometric` reconstruction,
-without and with the depth topic; this process is the camera and the policy, the nodes are processes of their own.
-The other side is the same core called frame after frame in one thread, without ROS.
+The sample's 640 x 480 pictures of two hands at 30 Hz, hands tracked, `geometric` reconstruction, without networks for
+depth and viewpoint but in the last case; this process is the camera and the policy, the nodes are processes of their
+own. The other side is the same core called frame after frame in one thread, without ROS.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import rclpy
+import yaml
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -29,17 +32,21 @@ from genego_ros.types import Frame
 SECONDS = 10
 RATE_HZ = 30
 WARM_UP = 2 * RATE_HZ
-FEWEST_FPS, LARGEST_P95_MS = 15.0, 150.0
+PLAIN = {"depth.backend": "topic", "viewpoint.backend": "nominal"}
 
 
 def run() -> list[Result]:
     with_depth = frames()
     without_depth = [replace(frame, depth=None) for frame in with_depth]
     results = []
-    for given, name in ((without_depth, "no depth"), (with_depth, "depth topic")):
-        alone_fps, alone_ms = without_ros(given)
+    for given, name, parameters, fewest_fps, largest_p95 in (
+        (without_depth, "no depth", PLAIN, 15, 150),
+        (with_depth, "depth topic", PLAIN, 15, 150),
+        (without_depth, "no depth, networks", {}, 8, 300),
+    ):
+        alone_fps, alone_ms = without_ros(given, parameters)
         for composed, processes in (("true", "one process"), ("false", "a process a stage")):
-            fps, p95 = through_topics(given, composed)
+            fps, p95 = through_topics(given, composed, parameters)
             reference = "the core in one thread, without ROS"
             results += [
                 Result(
@@ -48,8 +55,8 @@ def run() -> list[Result]:
                     "Hz",
                     reference,
                     alone_fps,
-                    f">= {FEWEST_FPS:g} Hz",
-                    fps >= FEWEST_FPS,
+                    f">= {fewest_fps} Hz",
+                    fps >= fewest_fps,
                 ),
                 Result(
                     f"camera to ego/image, 95th percentile, {name}, {processes}",
@@ -57,8 +64,8 @@ def run() -> list[Result]:
                     "ms",
                     reference,
                     alone_ms,
-                    f"<= {LARGEST_P95_MS:g} ms",
-                    p95 <= LARGEST_P95_MS,
+                    f"<= {largest_p95} ms",
+                    p95 <= largest_p95,
                 ),
             ]
     return results
@@ -92,10 +99,10 @@ def _as_vga(frame: Frame) -> Frame:
     )
 
 
-def without_ros(given: list[Frame]) -> tuple[float, float]:
+def without_ros(given: list[Frame], parameters: Mapping[str, str]) -> tuple[float, float]:
     """Frames a second, and the 95th percentile of a frame's milliseconds."""
     taken = []
-    with GenEgo() as genego:
+    with GenEgo(parameters) as genego:
         for i in range(WARM_UP + 4 * RATE_HZ):
             start = time.perf_counter()
             genego(given[i % len(given)])
@@ -104,14 +111,25 @@ def without_ros(given: list[Frame]) -> tuple[float, float]:
     return len(counted) / sum(counted), 1e3 * float(np.percentile(counted, 95))
 
 
-def through_topics(given: list[Frame], composed: str) -> tuple[float, float]:
+def through_topics(given: list[Frame], composed: str, parameters: Mapping[str, str]) -> tuple[float, float]:
     """Ego images a second, and the 95th percentile of their age in milliseconds when they arrive."""
+    values = yaml.safe_load(resource("config/genego.yaml").read_text())
+    for name, value in parameters.items():
+        part, key = name.split(".")
+        values["/**"]["ros__parameters"][part][key] = value
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(values, file)
+        file.flush()
+        return _through_topics(given, {"composed": composed, "params_file": file.name})
+
+
+def _through_topics(given: list[Frame], arguments: Mapping[str, str]) -> tuple[float, float]:
     domain = 1 + os.getpid() % 100
     before = dict(os.environ)
     os.environ.update(up.node_environment(), ROS_DOMAIN_ID=str(domain))
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=domain)
-    processes = up.start(complete({"composed": composed}))
+    processes = up.start(complete(arguments))
     try:
         return _Probe(context).measure(given)
     finally:

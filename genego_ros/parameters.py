@@ -84,8 +84,8 @@ class HandParameters:
 @dataclass(frozen=True)
 class DepthParameters:
     backend: str = parameter(
-        "topic",
-        "where D_exo comes from; while `topic` has no depth image, the hands' own depth serves",
+        "auto",
+        "where D_exo comes from: depth images while they come, else the network `lite`, or one of them alone",
         read_only=True,
     )
     weights: str = parameter(
@@ -111,7 +111,7 @@ class EgoHandParameters:
 
 @dataclass(frozen=True)
 class ViewpointParameters:
-    backend: str = parameter("nominal", "how X, the pose of the person's eyes, is found", read_only=True)
+    backend: str = parameter("auto", "how X, the pose of the person's eyes, is found", read_only=True)
     distance: float = parameter(0.5, "`nominal`: eyes to the middle of the hands", unit="m", low=0.1, high=2.0)
     elevation_deg: float = parameter(
         50.0, "`nominal`: how far down the eyes look", unit="degrees", low=-80.0, high=80.0

@@ -53,7 +53,7 @@ def test_a_backend_of_another_package_is_found_by_its_part(other_package: Path) 
 
 
 def test_another_package_cannot_take_the_name_of_one_of_ours(other_package: Path) -> None:
-    ours = load_depth_estimator(Parameters())
+    ours = load_depth_estimator(Parameters.from_mapping({"depth.backend": "topic"}))
     assert type(ours).__module__ == "genego_ros.observation.depth.given"
 
 
@@ -85,7 +85,6 @@ def test_without_mediapipe_the_hands_say_so(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_backends_are_imported_only_when_chosen() -> None:
-    load_depth_estimator(Parameters())
     with pytest.raises(GenEgoError, match="needs the Python package 'nowhere'"):
         load_backend("depth", "heavy", {"heavy": "nowhere.at.all:X", "light": "math:pi"})
     assert load_backend("depth", "light", {"heavy": "nowhere.at.all:X", "light": "math:pi"}) == pytest.approx(

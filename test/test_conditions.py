@@ -44,6 +44,8 @@ class Estimator:
 
     def forget(self) -> None: ...
 
+    def settle(self, frame: Frame) -> None: ...
+
     def close(self) -> None: ...
 
     def observe(self, frame: Frame, _: Any) -> ExoObservation:
@@ -164,7 +166,7 @@ def test_a_making_that_was_broken_off_goes_on(dataset: H2O, tmp_path: Path, monk
     monkeypatch.setattr(conditions, "make_row", make)
     Estimator.asked = 0
     again, same = cached_conditions(source, ids, tmp_path / "parts", 0)
-    assert Estimator.asked == (len(ids) - 3) * inputs.SETTLING_FRAMES
+    assert Estimator.asked == len(ids) - 3
     assert name == same and again.tobytes() == whole.tobytes()
     Estimator.asked = 0
     cached_conditions(source, ids, tmp_path / "parts", 0)
@@ -194,8 +196,8 @@ def test_the_cache_is_of_its_inputs(dataset: H2O, tmp_path: Path) -> None:
 def test_what_estimates_lack_is_said_before_anything_is_made(
     dataset: H2O, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = Source(dataset.root, Parameters(), SIDE)
-    with pytest.raises(GenEgoError, match=r"give a network, such as depth\.backend:=lite"):
+    source = Source(dataset.root, Parameters.from_mapping({"depth.backend": "topic"}), SIDE)
+    with pytest.raises(GenEgoError, match=r"leave it as it is, 'auto', or name a network"):
         cached_conditions(source, dataset.ids[:1], tmp_path / "cache", 0)
     assert not (tmp_path / "cache").exists()
     monkeypatch.undo()

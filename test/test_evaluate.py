@@ -388,7 +388,7 @@ def test_estimated_inputs_hide_the_depth_and_ask_for_the_samples_camera() -> Non
         case = cases.case(sample)
         assert case.frame.depth is None and case.observed is None
         assert case.observation.ego_camera == sample.ego.frame.camera
-        assert case.observation.depth_source == "hands" and case.observed is case.observation
+        assert case.observation.depth_source == "lite" and case.observed is case.observation
     assert CaseMaker("true", Parameters()).case(sample).frame.depth is not None
 
 

@@ -96,11 +96,16 @@ def test_a_photo_with_depth_end_to_end(photo: Path, depth: Path, tmp_path: Path,
     assert "hands: left at 0." in printed and "depth: topic" in printed and "assumed" not in printed
 
 
-def test_a_bare_photo_says_what_was_assumed(photo: Path, tmp_path: Path, capsys) -> None:
-    assert main(["image", str(photo), "--out", str(tmp_path / "out"), "ego.width:=320", "ego.height:=180"]) == 0
+@pytest.mark.parametrize(
+    ("depth", "said"),
+    [("auto", "field of view was estimated from the picture"), ("hands", "field of view of 60 degrees was assumed")],
+)
+def test_a_bare_photo_says_what_was_assumed(depth: str, said: str, photo: Path, tmp_path: Path, capsys) -> None:
+    further = ["ego.width:=320", "ego.height:=180", f"depth.backend:={depth}"]
+    assert main(["image", str(photo), "--out", str(tmp_path / "out"), *further]) == 0
     assert cv2.imread(str(tmp_path / "out/ego.png")).shape == (180, 320, 3)
     printed = capsys.readouterr().out
-    assert "field of view of 60 degrees was assumed" in printed and "depth: hands" in printed
+    assert said in printed and f"depth: {'lite' if depth == 'auto' else 'hands'}" in printed
     assert strict(tmp_path / "out/hands.json")["valid"]
 
 

@@ -37,8 +37,8 @@ def test_demo_plays_records_and_shows(tmp_path: Path) -> None:
     assert 0.2 < summary["seen_fraction"] < 0.8
     assert summary["backends"] == {
         "hands": "mediapipe",
-        "depth": "topic",
-        "viewpoint": "nominal",
+        "depth": "auto",
+        "viewpoint": "auto",
         "description": "template",
         "reconstruction": "geometric",
     }

@@ -76,9 +76,9 @@ def test_sample_gives_both_hands_and_a_view(composed: Rig) -> None:
     assert [hand.side for hand in observation.hands] == [0, 1]
     seen = np.frombuffer(observation.seen.data, np.uint8)
     assert set(np.unique(seen)) == {0, 255}
-    # The eyes look at the hands: their middle lies near the centre of the picture.
-    middle = np.mean([np.reshape(hand.keypoints_2d, (21, 2)).mean(axis=0) for hand in observation.hands], axis=0)
-    assert np.abs(middle - [319.5, 179.5]).max() < 60
+    # The eyes look at the hands: their middles lie in the picture, the left one's on the left.
+    left, right = (np.reshape(hand.keypoints_2d, (21, 2)).mean(axis=0) for hand in observation.hands)
+    assert (np.abs([left - [319.5, 179.5], right - [319.5, 179.5]]) < [319.5, 179.5]).all() and left[0] < right[0]
     # The state vector repeats the hands.
     for start, hand in zip((0, 73), observation.hands, strict=True):
         assert observation.state[start + 72] == 1.0
@@ -179,7 +179,7 @@ def test_depth_that_cannot_be_used_is_left_out(composed: Rig) -> None:
     ):
         stamp = composed.send(rgb, camera, bad)
         status = composed.status(said)
-        assert status.depth_source == "hands"
+        assert status.depth_source == "lite"
         assert composed.answer("/genego/ego/observation", stamp).valid
     half = np.ascontiguousarray(depth[::2, ::2])
     composed.send(rgb, camera, half)
@@ -192,7 +192,7 @@ def test_a_depth_topic_that_stops_is_replaced_and_comes_back(composed: Rig) -> N
     assert composed.status("ok").depth_source == "topic"
     composed.spin(1.2)
     composed.send(rgb, camera)
-    composed.until(lambda: composed.received["/genego/status"][-1].depth_source == "hands", "the hands' own depth")
+    composed.until(lambda: composed.received["/genego/status"][-1].depth_source == "lite", "the network's depth")
     composed.send(rgb, camera, depth)
     composed.until(lambda: composed.received["/genego/status"][-1].depth_source == "topic", "the depth topic again")
 
@@ -200,7 +200,7 @@ def test_a_depth_topic_that_stops_is_replaced_and_comes_back(composed: Rig) -> N
 def test_camera_info_that_does_not_fit(composed: Rig) -> None:
     rgb, _, camera = FRAMES[0]
     composed.send(rgb, Camera(320, 480, 300, 300, 160, 240))
-    assert composed.status("it cannot be used").camera_source == "assumed"
+    assert composed.status("it cannot be used").camera_source == "estimated"
     composed.send(rgb, camera.resized(camera.width // 2, camera.height // 2))
     assert composed.status("scaled to it").camera_source == "given"
     info = conversions.to_camera_info(camera, 1, FRAME_ID)
@@ -208,7 +208,7 @@ def test_camera_info_that_does_not_fit(composed: Rig) -> None:
     composed.infos.publish(info)
     composed.spin(0.3)
     composed.send(rgb)
-    assert composed.status("no usable camera_info").camera_source == "assumed"
+    assert composed.status("no usable camera_info").camera_source == "estimated"
     composed.send(rgb, camera)
     composed.until(lambda: composed.received["/genego/status"][-1].camera_source == "given", "the camera's intrinsics")
 
@@ -265,7 +265,7 @@ def test_wrong_parameters_are_refused_with_the_cure(tmp_path, text: str, said: s
 
 def test_missing_weights_name_the_command(tmp_path) -> None:
     with rig(environment={"GENEGO_WEIGHTS": str(tmp_path)}) as made:
-        assert "genego weights install" in made.status("mediapipe_hands", 40.0).message
+        assert "genego weights install" in made.status("mediapipe_face", 40.0).message
 
 
 def test_viewpoint_from_tf(tmp_path) -> None:

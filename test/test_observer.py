@@ -21,7 +21,7 @@ from genego_ros.geometry.rigid import compose
 from genego_ros.observation import observer
 from genego_ros.observation.depth import DepthMap, load_depth_estimator
 from genego_ros.observation.hands.hand_depth import HandDepth, hand_depth
-from genego_ros.observation.observer import ExoObserver, calibrate, settle, to_ego
+from genego_ros.observation.observer import ExoObserver, calibrate, reconcile, to_ego
 from genego_ros.observation.scale import measure_scale
 from genego_ros.parameters import Parameters
 from genego_ros.types import Camera, FloatArray, Frame, Hand
@@ -104,7 +104,7 @@ def test_hands_move_along_their_rays_to_agree_with_a_network_that_has_metres() -
     """The network says 20 % farther than hands of average size: they settle in between, and stay in one place."""
     depth_map = DepthMap(seen_at((1.2, 1.2)), "lite", "relative", deviation=0.1)
     drawn = rendered(HANDS)
-    settled, moved = settle(measure_scale(depth_map, HANDS, drawn), depth_map, HANDS)
+    settled, moved = reconcile(measure_scale(depth_map, HANDS, drawn), depth_map, HANDS)
     metric, scale, same = calibrate(depth_map, moved, drawn, settled)
     assert same is moved and 1 / 1.2 < scale.factor < 1.0
     factors = [np.median(after.keypoints / hand.keypoints) for after, hand in zip(moved, HANDS, strict=True)]
@@ -115,10 +115,10 @@ def test_hands_move_along_their_rays_to_agree_with_a_network_that_has_metres() -
         np.testing.assert_allclose(as_hand(hand.keypoints).keypoints_2d, before.keypoints_2d, atol=0.01)
         assert hand.scale_source == "model"
     known = tuple(replace(hand, scale_source="hand_length") for hand in HANDS)
-    _, kept = settle(measure_scale(depth_map, known, drawn), depth_map, known)
+    _, kept = reconcile(measure_scale(depth_map, known, drawn), depth_map, known)
     assert {hand.scale_source for hand in kept} == {"hand_length"}
     assert np.median(kept[0].keypoints / HANDS[0].keypoints) < factors[0]
-    assert settle(None, depth_map, HANDS) == (None, HANDS)
+    assert reconcile(None, depth_map, HANDS) == (None, HANDS)
 
 
 @pytest.mark.parametrize("kind", ["relative", "disparity"])
@@ -139,7 +139,7 @@ def test_the_hands_own_depth_needs_no_scale() -> None:
 
 def test_depth_is_the_topics_where_there_is_one() -> None:
     frame = Frame(np.zeros((480, 640, 3), np.uint8), CAMERA, np.full((480, 640), 2.0, np.float32))
-    topic = load_depth_estimator(Parameters())
+    topic = load_depth_estimator(Parameters.from_mapping({"depth.backend": "topic"}))
     given_depth = topic.estimate(frame)
     assert given_depth is not None and given_depth.values is frame.depth
     assert (given_depth.source, given_depth.kind) == ("topic", "metric")
@@ -172,10 +172,29 @@ def test_keypoints_behind_the_ego_camera_have_no_pixel() -> None:
 # the whole -------------------------------------------------------------------------------------------
 
 
+PLAIN = Parameters.from_mapping({"depth.backend": "topic", "viewpoint.backend": "nominal"})
+
+
 @pytest.fixture(scope="module")
 def genego() -> Iterator[GenEgo]:
-    with GenEgo() as made:
+    """Without what is learned of rooms and people."""
+    with GenEgo(PLAIN) as made:
         yield made
+
+
+def test_by_default_networks_tell_depth_and_eyes() -> None:
+    frame = replace(sample(1)[0], depth=None)
+    with GenEgo() as made:
+        made.observer.settle(frame)
+        view = made(frame)
+    observation = view.observation
+    assert (observation.depth_source, observation.scale.source) == ("lite", "hands")
+    assert observation.viewpoint.source in ("phi_ego", "phi_ego+head")
+    for hand in observation.hands_exo:
+        assert hand.scale_source == "model"
+        wrist = true_keypoints(hand.side, 0)[0]
+        assert np.linalg.norm(hand.keypoints[0] - wrist) < 0.15 * np.linalg.norm(wrist)
+    assert 0.2 < view.seen.mean() < 1.0
 
 
 def test_with_depth_the_hands_are_within_centimetres_of_where_they_were_rendered(genego: GenEgo) -> None:
@@ -331,7 +350,7 @@ class Given:
     """A hand estimator, a describer and a depth estimator in one, which says what it is told to."""
 
     def __init__(self, hands: tuple[Hand, ...] = (), depth_map: DepthMap | None = None) -> None:
-        self.parameters = Parameters()
+        self.parameters = PLAIN
         self.hands, self.depth_map = hands, depth_map
 
     def estimate(self, frame: Frame) -> Any:
@@ -354,7 +373,7 @@ def observer_of(monkeypatch: pytest.MonkeyPatch, warn: Callable[[str], None], **
     """An observer to which these hands and this depth are given, and whose describer fails."""
     monkeypatch.setattr(observer, "load_hand_estimator", lambda _: Given(given.get("hands", ())))
     monkeypatch.setattr(observer, "load_depth_estimator", lambda _: GivenDepth(depth_map=given.get("depth_map")))
-    return ExoObserver(Parameters(), describer=Given(), warn=warn)
+    return ExoObserver(PLAIN, describer=Given(), warn=warn)
 
 
 def test_a_describer_that_fails_costs_the_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from genego_ros.types import Float64Array, Frame, Hand, Side, Viewpoint
 
 BLANK = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
 NOTHING = np.full((CAMERA.height, CAMERA.width), np.nan, np.float32)
+NOMINAL = Parameters.from_mapping({"viewpoint.backend": "nominal"})
 TABLE_UP = np.array([0.0, 0.0, 1.0])
 PALM = [0, 5, 9, 13, 17]
 
@@ -49,12 +50,12 @@ def locate(
     noise: float = 0.0,
     **values: float,
 ) -> tuple[Viewpoint, tuple[Hand, ...]]:
-    """X for these hands (world) over a table, in the camera with this pose."""
+    """X by `nominal` for these hands (world) over a table, in the camera with this pose."""
     R, eye = pose
     exo = tuple(as_hand((keypoints - eye) @ R.T, side) for side, keypoints in hands.items())
     seen = table_depth(R, eye, noise) if depth else NOTHING
     frame = Frame(BLANK, CAMERA)
-    parameters = Parameters.from_mapping({f"viewpoint.{name}": value for name, value in values.items()})
+    parameters = NOMINAL.changed({f"viewpoint.{name}": value for name, value in values.items()})
     viewpoint = load_viewpoint_estimator(parameters).locate(frame, exo, seen)
     assert viewpoint is not None
     return viewpoint, exo
@@ -145,7 +146,7 @@ def test_a_wall_behind_the_hands_is_not_taken_for_a_table() -> None:
     R, eye = pose
     exo = tuple(as_hand((keypoints - eye) @ R.T, side) for side, keypoints in BOTH.items())
     wall = np.full((CAMERA.height, CAMERA.width), exo[0].keypoints[:, 2].max() + 0.2, np.float32)
-    viewpoint = load_viewpoint_estimator(Parameters()).locate(Frame(BLANK, CAMERA), exo, wall)
+    viewpoint = load_viewpoint_estimator(NOMINAL).locate(Frame(BLANK, CAMERA), exo, wall)
     assert viewpoint is not None
     axes, _ = in_world(viewpoint, pose)
     assert np.degrees(np.arcsin(-axes[2] @ TABLE_UP)) == pytest.approx(50.0, abs=1e-4)
@@ -177,4 +178,4 @@ def test_hands_that_cross_while_they_point_forward_do_not_turn_the_person_round(
 
 
 def test_nobody_has_no_viewpoint() -> None:
-    assert load_viewpoint_estimator(Parameters()).locate(Frame(BLANK, CAMERA), (), NOTHING) is None
+    assert load_viewpoint_estimator(NOMINAL).locate(Frame(BLANK, CAMERA), (), NOTHING) is None

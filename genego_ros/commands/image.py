@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     observation = view.observation
     found = ", ".join(f"{hand.side} at {hand.keypoints[0, 2]:.2f} m" for hand in observation.hands_exo)
     print(f"hands: {found or 'none, so there is nobody to look through'}")
-    if frame.camera_source == "assumed":
+    if observation.camera_source == "estimated":
+        print("no intrinsics given: the field of view was estimated from the picture")
+    elif observation.camera_source == "assumed":
         print(f"no intrinsics given: a field of view of {parameters.input.assumed_hfov_deg:g} degrees was assumed")
     print(f"depth: {observation.depth_source}, {100 * view.seen.mean():.1f} % of the view was seen by the camera")
     if view.notice:

@@ -140,8 +140,8 @@ def _check(parameters: Parameters) -> None:
     """Refuses now what each process would refuse, with a file of gigabytes made in vain."""
     if parameters.depth.backend == "topic":
         raise GenEgoError(
-            "depth.backend is 'topic', but recorded depth is hidden where depth is to be estimated: give a network, "
-            "such as depth.backend:=lite depth.weights:=FILE, and viewpoint.backend:=auto beside it"
+            "depth.backend is 'topic', but recorded depth is hidden where depth is to be estimated: leave it as it "
+            "is, 'auto', or name a network"
         )
     with RecordedObserver(parameters) as observer:
         observer.load()
