@@ -100,7 +100,7 @@ def test_conditions_are_squeezed_whole_and_scaled_as_the_pipeline_wants_them() -
     assert holes["sparse"][0, :, ~torch.from_numpy(conditions.projected)].unique().tolist() == [-1.0]
     assert holes["projected"].unique().tolist() == [0.0, 1.0] and not holes["pose_map"].any()
     filled = conditions.tensors(fill=True)
-    assert torch.equal(filled["sparse"], holes["filled"])
+    assert torch.equal(filled["sparse"], holes["filled"]) and "filled" not in filled  # encoded once
     assert (filled["sparse"][..., 50:] > -1).any()
 
 

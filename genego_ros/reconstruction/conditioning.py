@@ -40,9 +40,9 @@ class Conditions:
             fill: the pipeline's `config.fill`; else `filled` comes beside `sparse`.
         """
         filled = picture_tensor(self.filled)
+        seen = {"sparse": filled} if fill else {"sparse": picture_tensor(self.sparse), "filled": filled}
         return {
-            "sparse": filled if fill else picture_tensor(self.sparse),
-            "filled": filled,
+            **seen,
             "projected": torch.from_numpy(self.projected.astype(np.float32))[None, None],
             "pose_map": picture_tensor(self.pose_map) / 2 + 0.5,
         }
