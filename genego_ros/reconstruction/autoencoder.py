@@ -91,11 +91,10 @@ class LiteAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """Pictures, float (N, 3, H, W), about [-1, 1], of latents."""
         return DecoderOutput(sample=self.decoder(z))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Pictures by way of their latents, with the noise of the training."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures by way of their latents, with the noise of the training, and the latents without it."""
         z = self.encode(x).latents
-        pictures: Tensor = self.decode(z + self.config.noise * torch.randn_like(z)).sample
-        return pictures
+        return self.decode(z + self.config.noise * torch.randn_like(z)).sample, z
 
 
 class _Standardisation(nn.BatchNorm2d):
