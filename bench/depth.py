@@ -59,7 +59,7 @@ def run(weights: str = "") -> Iterator[Result]:
         yield Result(
             name=f"AbsRel of depth `lite` on {len(frames)} pictures of {name} (constant {errors['constant']:.3f})",
             value=errors["lite"],
-            unit="",
+            unit="relative",
             reference="a fixed ramp",
             reference_value=errors["ramp"],
             target=f"<= {target}",

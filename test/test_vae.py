@@ -82,13 +82,15 @@ def test_the_loss_prefers_edges_to_a_blur_of_the_same_error(dataset: H2O) -> Non
     exact = truth.permute(0, 3, 1, 2) / 127.5 - 1
     signs = torch.from_numpy(np.random.default_rng(0).choice([-0.1, 0.1], exact.shape)).float()
 
-    def loss(found: torch.Tensor) -> dict[str, float]:
-        said = task.losses(lambda _: found, {"pictures": truth})  # type: ignore[arg-type]
+    def loss(found: torch.Tensor, latents: float = 1.0) -> dict[str, float]:
+        made = found, torch.full((1, 4, 2, 2), latents)
+        said = task.losses(lambda _: made, {"pictures": truth})  # type: ignore[arg-type]
         return {name: float(value) for name, value in said.items()}
 
     flat, noisy = loss(exact + 0.1), loss(exact + signs)
     assert flat["pixels"] == pytest.approx(noisy["pixels"]) == pytest.approx(np.hypot(0.1, 0.01) - 0.01, abs=1e-5)
     assert flat["edges"] == pytest.approx(0, abs=1e-6) and noisy["loss"] > 1.5 * flat["loss"]
+    assert flat["unit"] == 0 and loss(exact + 0.1, 2.0)["loss"] == pytest.approx(flat["loss"] + 0.1 * 9)
 
 
 def test_a_latent_holds_how_bright_its_picture_is_in_a_batch_of_its_like_too() -> None:
