@@ -38,9 +38,9 @@ EDGES = 0.5
 """Weight of the differences between neighbouring pixels, at three scales, against that of the pixels themselves."""
 SCALES = 3
 UNIT = 0.1
-"""Weight of how far the latents' mean square is from 1. The statistics that they are standardised by run behind: latents
-that grow from step to step would drown the noise, and did, a thousandfold, until averaged weights fitted no statistics.
-"""
+"""Weight of how far the latents' mean square is from 1. The statistics that they are standardised by run behind:
+latents that grow from step to step drown the noise, and did, a thousandfold, until averaged weights fitted no
+statistics."""
 SHOWN = 6
 """Pictures of a sheet."""
 KNEE = 0.01
