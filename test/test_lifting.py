@@ -35,15 +35,28 @@ def test_a_hand_is_found_where_it_is(seed: int) -> None:
     assert np.abs(found - true).max() < 0.003
 
 
+def test_a_pixel_of_noise_moves_it_by_a_few_percent_of_its_distance() -> None:
+    # A hand spans 80 to 280 pixels here; its wrist is as far off as one of those pixels or few says.
+    shares = []
+    for seed in range(100):
+        shape, true, pixels = scene(seed)
+        found = lift(shape, with_noise(pixels, seed), CAMERA, hand_length(true))
+        assert found is not None
+        shares.append(np.linalg.norm(found[0] - true[0]) / true[0, 2])
+    assert np.median(shares) < 0.015 and np.quantile(shares, 0.9) < 0.035
+
+
+def with_noise(pixels: np.ndarray, seed: int) -> np.ndarray:
+    return pixels + np.random.default_rng(seed).normal(0, 1, pixels.shape).astype(np.float32)
+
+
 @quick
 @given(seeds)
-def test_a_pixel_of_noise_moves_it_by_a_few_percent_of_its_distance(seed: int) -> None:
+def test_a_pixel_of_noise_leaves_it_its_bones_and_its_place_in_the_picture(seed: int) -> None:
     shape, true, pixels = scene(seed)
-    noisy = pixels + np.random.default_rng(seed).normal(0, 1, pixels.shape).astype(np.float32)
+    noisy = with_noise(pixels, seed)
     found = lift(shape, noisy, CAMERA, hand_length(true))
     assert found is not None
-    # A hand spans 80 to 280 pixels here; its wrist is as far off as one of those pixels or few says.
-    assert np.linalg.norm(found[0] - true[0]) < 0.08 * true[0, 2]
     # Bones have their lengths in spite of the noise, and most keypoints are seen about where they were measured.
     for a, b in ((0, 5), (0, 17), (5, 6), (10, 11), (19, 20)):
         assert np.linalg.norm(found[a] - found[b]) == pytest.approx(np.linalg.norm(true[a] - true[b]), abs=0.012)

@@ -286,7 +286,7 @@ def test_offered_qos_is_the_recorded_one_and_latched_messages_reach_who_comes_la
         writer.add_topic("/loose", "std_msgs/msg/String", [offer(QosReliability.BEST_EFFORT, QosDurability.VOLATILE)])
         for i in range(3):  # three publishers of one message each, as /tf_static has them
             writer.write("/latched", i, text_message(f"latched {i}"))
-        for i in range(500):
+        for i in range(3000):  # a minute: it still plays when it is ended
             writer.write("/loose", 20_000_000 * i, text_message(f"{i}"))
     heard: list[str] = []
     with process("play", tmp_path / "bag", "--wait", 0) as play, listener(monkeypatch) as (node, executor):
