@@ -22,9 +22,9 @@ from genego_ros.observation import observer
 from genego_ros.observation.depth import DepthMap, load_depth_estimator
 from genego_ros.observation.hands.hand_depth import HandDepth, hand_depth
 from genego_ros.observation.observer import ExoObserver, calibrate, reconcile, to_ego
-from genego_ros.observation.scale import measure_scale
+from genego_ros.observation.scale import HandScale, measure_scale, told_by_hands
 from genego_ros.parameters import Parameters
-from genego_ros.types import Camera, FloatArray, Frame, Hand
+from genego_ros.types import Camera, FloatArray, Frame, Hand, Scale
 
 LEFT, RIGHT = rest_hand("left") + np.array([0.12, 0.05, 0.6]), rest_hand("right") + np.array([-0.12, 0.05, 0.65])
 HANDS = (as_hand(LEFT, "left"), as_hand(RIGHT, "right"))
@@ -100,11 +100,17 @@ def test_relative_depth_becomes_metric_by_the_hands(factor: float) -> None:
     assert hands == HANDS
 
 
+def told(depth_map: DepthMap, hands: tuple[Hand, ...]) -> HandScale:
+    measured = measure_scale(depth_map, hands, rendered(hands))
+    assert measured is not None
+    return told_by_hands(measured, hands, lens_given=True)
+
+
 def test_hands_move_along_their_rays_to_agree_with_a_network_that_has_metres() -> None:
     """The network says 20 % farther than hands of average size: they settle in between, and stay in one place."""
     depth_map = DepthMap(seen_at((1.2, 1.2)), "lite", "relative", deviation=0.1)
     drawn = rendered(HANDS)
-    settled, moved = reconcile(measure_scale(depth_map, HANDS, drawn), depth_map, HANDS)
+    settled, moved = reconcile(told(depth_map, HANDS), depth_map, HANDS)
     metric, scale, same = calibrate(depth_map, moved, drawn, settled)
     assert same is moved and 1 / 1.2 < scale.factor < 1.0
     factors = [np.median(after.keypoints / hand.keypoints) for after, hand in zip(moved, HANDS, strict=True)]
@@ -115,10 +121,13 @@ def test_hands_move_along_their_rays_to_agree_with_a_network_that_has_metres() -
         np.testing.assert_allclose(as_hand(hand.keypoints).keypoints_2d, before.keypoints_2d, atol=0.01)
         assert hand.scale_source == "model"
     known = tuple(replace(hand, scale_source="hand_length") for hand in HANDS)
-    _, kept = reconcile(measure_scale(depth_map, known, drawn), depth_map, known)
+    _, kept = reconcile(told(depth_map, known), depth_map, known)
     assert {hand.scale_source for hand in kept} == {"hand_length"}
     assert np.median(kept[0].keypoints / HANDS[0].keypoints) < factors[0]
-    assert reconcile(None, depth_map, HANDS) == (None, HANDS)
+    assert reconcile(None, depth_map, HANDS) == (Scale(1.0, 0.1, source="model"), HANDS)
+    without = DepthMap(depth_map.values, "vggt", "relative")
+    assert reconcile(None, without, HANDS) == (None, HANDS)
+    assert reconcile(told(without, HANDS), without, HANDS) == (measure_scale(without, HANDS, drawn), HANDS)
 
 
 @pytest.mark.parametrize("kind", ["relative", "disparity"])
@@ -128,6 +137,31 @@ def test_depth_that_nothing_scales_is_no_depth(kind: Literal["relative", "dispar
     metric, scale, hands = calibrate(DepthMap(unscaled, "model", kind), (), rendered(()))
     assert (scale.source, scale.factor, scale.inliers) == ("none", 1.0, 0) and np.isnan(scale.spread)
     assert metric.dtype == np.float32 and np.isnan(metric).all() and hands == ()
+
+
+class Noting:
+    """A viewpoint that cannot be told, and notes whether a depth camera's image came with the frame."""
+
+    def __init__(self) -> None:
+        self.parameters, self.measured = Parameters(), []
+
+    def begin(self, frame: Frame) -> None: ...
+
+    def locate(self, frame: Frame, *_: Any) -> None:
+        self.measured.append(frame.depth is not None)
+
+    def forget(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(("backend", "measured"), [("topic", True), ("auto", True), ("hands", False)])
+def test_only_depth_that_serves_passes_for_a_cameras(backend: str, measured: bool) -> None:
+    noting = Noting()
+    given = Parameters.from_mapping({"depth.backend": backend})
+    with GenEgo(given, noting) as genego:  # type: ignore[arg-type]
+        genego.observer.observe(sample(1)[0])
+    assert sample(1)[0].depth is not None and noting.measured == [measured]
 
 
 def test_the_hands_own_depth_needs_no_scale() -> None:

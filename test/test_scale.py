@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +12,16 @@ from scene import as_hand, rest_hand
 from genego_ros.observation.depth import DepthMap
 from genego_ros.observation.hands.hand_depth import HandDepth
 from genego_ros.observation.scale import (
+    HandScale,
     ScaleTracker,
     fit_scale,
-    hands_deviation,
     inner_region,
     measure_scale,
     metric_depth,
+    told_by_hands,
     with_own_metres,
 )
-from genego_ros.types import Scale
+from genego_ros.types import Camera, Frame, Scale
 
 pytestmark = pytest.mark.filterwarnings("error")
 SHAPE = (40, 50)
@@ -181,55 +183,94 @@ def test_the_surer_of_hands_and_network_decides_more() -> None:
     depth = np.ones(SHAPE, np.float32)
     hands = Scale(1.3, 0.02, 500, "hands")
     for own, by_hands in ((0.1, 0.1), (0.1, 0.03), (0.3, 0.1)):
-        settled = with_own_metres(hands, by_hands, DepthMap(depth, "lite", "relative", deviation=own))
-        assert settled is not None and (settled.source, settled.inliers) == ("hands", 500)
+        settled = with_own_metres(HandScale(hands, by_hands), DepthMap(depth, "lite", "relative", deviation=own))
+        assert (settled.source, settled.inliers) == ("hands", 500)
         logs = np.linspace(0, np.log(1.3), 20_001)
         unlikely = (logs / own) ** 2 + ((logs - np.log(1.3)) / by_hands) ** 2
         assert np.log(settled.factor) == pytest.approx(logs[unlikely.argmin()], abs=1e-4)
 
 
-def test_without_metres_of_its_own_the_hands_decide_alone() -> None:
-    depth_map, hands = DepthMap(np.ones(SHAPE, np.float32), "vggt", "relative"), Scale(7.0, 0.02, 500, "hands")
-    assert with_own_metres(hands, 0.1, depth_map) is hands and with_own_metres(None, 0.1, depth_map) is None
-    assert with_own_metres(hands, 0.1, None) is hands
-
-
 def test_without_hands_the_networks_own_metres_serve() -> None:
-    own = with_own_metres(None, np.inf, DepthMap(np.ones(SHAPE, np.float32), "lite", "relative", deviation=0.15))
+    own = with_own_metres(None, DepthMap(np.ones(SHAPE, np.float32), "lite", "relative", deviation=0.15))
     assert own == Scale(1.0, 0.15, 0, "model")
 
 
-def test_hands_of_a_known_length_are_surer() -> None:
+def test_hands_of_a_known_length_before_a_known_lens_are_surest() -> None:
     known = tuple(replace(hand, scale_source="hand_length") for hand in HANDS)
-    assert hands_deviation(known) < hands_deviation((HANDS[0], known[1])) == hands_deviation(HANDS)
+    scale = Scale(1.3, 0.02, 500, "hands")
+    deviations = [
+        told_by_hands(scale, hands, lens).deviation
+        for hands, lens in ((known, True), ((HANDS[0], known[1]), True), (known, False), (HANDS, False))
+    ]
+    assert deviations == sorted(deviations) and len(set(deviations)) == 4
+    assert told_by_hands(scale, HANDS, True).deviation == deviations[1]
 
 
 # over time -------------------------------------------------------------------------------------------
 
+TOLD = HandScale(Scale(2.0, 0.03, 500, "hands"), 0.1)
+
+
+def at(seconds: float, **changes: Any) -> Frame:
+    frame = Frame(np.zeros((48, 64, 3), np.uint8), Camera.from_hfov(64, 48, 60.0), stamp_ns=round(1e9 * seconds))
+    return replace(frame, **changes)
+
 
 def test_the_scale_is_carried_while_hands_are_away_and_grows_unsure() -> None:
-    tracker, measured = ScaleTracker(), Scale(2.0, 0.03, 500, "hands")
-    assert tracker.follow(None, 0) is None
-    assert tracker.follow(measured, 10**9) is measured
-    soon, late = tracker.follow(None, 2 * 10**9), tracker.follow(None, 17 * 10**9)
+    tracker = ScaleTracker()
+    assert tracker.follow(None, at(0)) is None
+    assert tracker.follow(TOLD, at(1)) is TOLD
+    soon, late = tracker.follow(None, at(2)), tracker.follow(None, at(17))
     assert soon is not None and late is not None
-    assert (soon.factor, soon.source, soon.inliers) == (2.0, "carried", 0)
-    assert soon.spread == pytest.approx(np.hypot(0.03, 0.05)) and late.spread == pytest.approx(np.hypot(0.03, 0.2))
-    assert tracker.follow(replace(measured, factor=3.0), 18 * 10**9) == replace(measured, factor=3.0)
+    assert (soon.scale.factor, soon.scale.source, soon.scale.inliers) == (2.0, "carried", 0)
+    assert soon.scale.spread == pytest.approx(np.hypot(0.03, 0.05))
+    assert late.scale.spread == pytest.approx(np.hypot(0.03, 0.2))
+    assert (soon.deviation, late.deviation) == pytest.approx((np.hypot(0.1, 0.05), np.hypot(0.1, 0.2)))
+    again = TOLD._replace(scale=replace(TOLD.scale, factor=3.0))
+    assert tracker.follow(again, at(18)) is again
+
+
+def test_a_hand_that_blinks_out_changes_little() -> None:
+    """What is carried is what the hands said, and meets the network's metres anew in every frame."""
+    depth_map = DepthMap(np.ones(SHAPE, np.float32), "lite", "relative", deviation=0.1)
+    tracker, told = ScaleTracker(), HandScale(Scale(1.3, 0.2, 500, "hands"), 0.1)
+    seen = with_own_metres(tracker.follow(told, at(0)), depth_map)
+    gone = with_own_metres(tracker.follow(None, at(0.033)), depth_map)
+    assert gone.factor == pytest.approx(seen.factor, rel=0.003) and gone.source == "carried"
+    much_later = with_own_metres(tracker.follow(None, at(60)), depth_map)
+    assert 1 < much_later.factor < 0.5 * (1 + seen.factor)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [at(2, camera=Camera.from_hfov(64, 48, 80.0)), at(2, camera_source="estimated")],
+    ids=["another lens", "no lens"],
+)
+def test_another_lens_does_not_inherit_it(other: Frame) -> None:
+    tracker = ScaleTracker()
+    tracker.follow(TOLD, at(1))
+    assert tracker.follow(None, other) is None and tracker.follow(None, at(3)) is None
+
+
+def test_a_lens_that_is_estimated_anew_in_every_frame_is_one_lens() -> None:
+    tracker = ScaleTracker()
+    first, second = (at(n, camera=Camera.from_hfov(64, 48, 60.0 + n), camera_source="estimated") for n in (1, 2))
+    tracker.follow(TOLD, first)
+    assert tracker.follow(None, second) is not None
 
 
 def test_another_stream_does_not_inherit_it() -> None:
     tracker = ScaleTracker()
-    tracker.follow(Scale(2.0, 0.03, 500, "hands"), 10**9)
+    tracker.follow(TOLD, at(1))
     tracker.forget()
-    assert tracker.follow(None, 2 * 10**9) is None
+    assert tracker.follow(None, at(2)) is None
 
 
 def test_the_scale_of_hands_long_gone_is_none() -> None:
     """0.05 a square root of a second: beyond a half after 100 s, sooner where the hands were unsure themselves."""
     tracker = ScaleTracker()
-    tracker.follow(Scale(2.0, 0.0, 500, "hands"), 0)
-    assert tracker.follow(None, 99 * 10**9) is not None
-    assert tracker.follow(None, 101 * 10**9) is None and tracker.follow(None, 86_400 * 10**9) is None
-    tracker.follow(Scale(2.0, 0.4, 500, "hands"), 86_400 * 10**9)
-    assert tracker.follow(None, 86_440 * 10**9) is None
+    tracker.follow(TOLD._replace(scale=replace(TOLD.scale, spread=0.0)), at(0))
+    assert tracker.follow(None, at(99)) is not None
+    assert tracker.follow(None, at(101)) is None and tracker.follow(None, at(86_400)) is None
+    tracker.follow(TOLD._replace(scale=replace(TOLD.scale, spread=0.4)), at(86_400))
+    assert tracker.follow(None, at(86_440)) is None

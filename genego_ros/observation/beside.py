@@ -33,8 +33,8 @@ class Beside(Generic[T]):
         self._begun = frame, self._thread.submit(self._work, frame)
 
     def result(self, frame: Frame) -> T:
-        """What `work` says of `frame`, begun or not; raises what it raises."""
-        if self._begun is None or self._begun[0] is not frame:
+        """What `work` says of the picture of `frame`, begun or not; raises what it raises."""
+        if self._begun is None or self._begun[0].rgb is not frame.rgb:
             self.begin(frame)
         assert self._begun is not None
         return self._begun[1].result()

@@ -26,12 +26,13 @@ from genego_ros.observation.hands import load_hand_estimator
 from genego_ros.observation.hands.hand_depth import HandDepth, hand_depth
 from genego_ros.observation.hands.smoothing import OneEuro
 from genego_ros.observation.scale import (
+    HandScale,
     ScaleTracker,
     fit_scale,
-    hands_deviation,
     inner_region,
     measure_scale,
     metric_depth,
+    told_by_hands,
     with_own_metres,
 )
 from genego_ros.observation.viewpoint import ViewpointEstimator, load_viewpoint_estimator
@@ -169,14 +170,16 @@ class ExoObserver:
         self._depth.begin(picture)
         if frame.camera_source == "assumed":  # the network may tell K_exo, which all else needs
             with clock.measure("depth"):
-                told = self._depth.result(picture)
-            if told is not None and told.camera is not None:
-                frame = replace(frame, camera=told.camera, camera_source="estimated")
+                looked = self._depth.result(picture)
+            if looked is not None and looked.camera is not None:
+                frame = replace(frame, camera=looked.camera, camera_source="estimated")
         self._viewpoint_estimator.begin(frame)
         with clock.measure("hands"):
             hands = self._finite(self._hand_estimator.estimate(frame))
         with clock.measure("depth"):
             depth_map = self._depth.result(picture)
+        if depth_map is None or depth_map.source != "topic":
+            frame = replace(frame, depth=None)  # what is not believed here is nobody's measure
         with clock.measure("hand_depth"):
             model = self._hand_model
             meshes = [(model.fit(hand.keypoints, hand.side), model.faces(hand.side)) for hand in hands]
@@ -184,11 +187,9 @@ class ExoObserver:
         with clock.measure("scale"):
             limits = self.parameters.depth
             measured = measure_scale(depth_map, hands, rendered, limits.far)
-            settled, hands = reconcile(measured, depth_map, hands)
-            known = self._scales.follow(settled, frame.stamp_ns)
-            if settled is None:
-                known = with_own_metres(known, known.spread if known else math.inf, depth_map)
-            depth, scale, hands = calibrate(depth_map, hands, rendered, known)
+            told = None if measured is None else told_by_hands(measured, hands, frame.camera_source == "given")
+            settled, hands = reconcile(self._scales.follow(told, frame), depth_map, hands)
+            depth, scale, hands = calibrate(depth_map, hands, rendered, settled)
             hands = self._smoother.smooth(hands, frame, self.parameters.hands.smoothing)
             depth = np.where((depth >= limits.near) & (depth <= limits.far), depth, np.float32(np.nan))
         around = depth if depth_map else np.full_like(depth, np.nan)
@@ -301,18 +302,19 @@ def calibrate(
 
 
 def reconcile(
-    measured: Scale | None, depth_map: DepthMap | None, hands: tuple[Hand, ...]
+    told: HandScale | None, depth_map: DepthMap | None, hands: tuple[Hand, ...]
 ) -> tuple[Scale | None, tuple[Hand, ...]]:
     """s* with what the depth map's own metres say of it, and the hands moved along their rays to agree with it.
 
     Args:
-        measured: by the hands alone.
+        told: by the hands alone, of this frame or carried on: what is wrong about their size is so in both.
     """
-    if measured is None or depth_map is None or depth_map.deviation is None:
-        return measured, hands
-    settled = with_own_metres(measured, hands_deviation(hands), depth_map)
-    assert settled is not None
-    ratio = np.float32(settled.factor / measured.factor)
+    if depth_map is None or depth_map.deviation is None:
+        return (told.scale if told else None), hands
+    settled = with_own_metres(told, depth_map)
+    if told is None:
+        return settled, hands
+    ratio = np.float32(settled.factor / told.scale.factor)
 
     def moved(hand: Hand) -> Hand:
         source = "model" if hand.scale_source == "average" else hand.scale_source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from genego_ros.observation.depth import DepthMap
 from genego_ros.observation.hands.hand_depth import HandDepth
 from genego_ros.parameters import DepthParameters
-from genego_ros.types import BoolArray, FloatArray, Hand, Scale
+from genego_ros.types import BoolArray, FloatArray, Frame, Hand, Scale
 
 _FEWEST_PIXELS = 40
 """Below this the hand region is too small for its median to mean anything."""
@@ -28,6 +29,9 @@ _HAND_DEVIATION = 0.05
 _HAND_SIZE = {"average": 0.1, "hand_length": 0.04}
 """Standard deviation of the s* that hands tell, as a share of it, by what their size was taken from; others' sizes are
 known as well as by their length."""
+_LENS = 0.12
+"""Standard deviation of the logarithm of an estimated focal length, and so of the distance of what is as large as it is
+known to be; on rendered recordings."""
 _LARGEST_SPREAD = 0.5
 """An s* that is known no better tells no metres; with `_DRIFT` it comes to that 100 s after the last hand."""
 _DRIFT = 0.05
@@ -118,30 +122,41 @@ def measure_scale(
     return Scale(float(np.exp(mean)), float(spread), sum(fit.inliers for fit, _ in found), "hands")
 
 
-def hands_deviation(hands: tuple[Hand, ...]) -> float:
-    """How far off the s* is that these hands tell: the standard deviation of its logarithm."""
-    return max(_HAND_SIZE.get(hand.scale_source, _HAND_SIZE["hand_length"]) for hand in hands)
+class HandScale(NamedTuple):
+    """What hands say of s*."""
+
+    scale: Scale
+    deviation: float
+    """Of the logarithm of its factor: how far off it is, as far as hands of unknown size and a lens tell."""
 
 
-def with_own_metres(scale: Scale | None, deviation: float, depth_map: DepthMap | None) -> Scale | None:
+def told_by_hands(scale: Scale, hands: tuple[Hand, ...], lens_given: bool) -> HandScale:
+    """An s* that these hands measured.
+
+    Args:
+        lens_given: whether K_exo came with the picture; an estimated lens puts hands wrong by its own error.
+    """
+    size = max(_HAND_SIZE.get(hand.scale_source, _HAND_SIZE["hand_length"]) for hand in hands)
+    return HandScale(scale, size if lens_given else math.hypot(size, _LENS))
+
+
+def with_own_metres(told: HandScale | None, depth_map: DepthMap) -> Scale:
     """s* by the hands and by what the depth map itself takes for a metre, weighed by their variances.
 
     Hands that are larger than the average look nearer than they are; a network that has seen rooms errs in other ways.
     Together they are off by less than either alone.
 
     Args:
-        scale: by the hands.
-        deviation: of its logarithm.
+        depth_map: with a `deviation`.
 
     Returns:
-        `scale` where the map has no metres of its own; theirs, 1 by `model`, where hands tell none.
+        That of the map alone, 1 by `model`, where hands tell none.
     """
-    if depth_map is None or depth_map.deviation is None:
-        return scale
-    if scale is None:
+    assert depth_map.deviation is not None
+    if told is None:
         return Scale(1.0, depth_map.deviation, source="model")
-    share = depth_map.deviation**2 / (depth_map.deviation**2 + deviation**2)
-    return replace(scale, factor=scale.factor**share)
+    share = depth_map.deviation**2 / (depth_map.deviation**2 + told.deviation**2)
+    return replace(told.scale, factor=told.scale.factor**share)
 
 
 def _fit_disparity(disparity: FloatArray, hand_depth: FloatArray, regions: list[BoolArray], far: float) -> Scale | None:
@@ -183,31 +198,39 @@ def metric_depth(depth_map: DepthMap, scale: Scale) -> FloatArray:
 
 
 class ScaleTracker:
-    """s* from frame to frame: while no hand is seen, that of the last hands is carried on."""
+    """What hands say of s*, from frame to frame: while they say nothing, what they last said is carried on."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
         """The next frame has nothing to do with the last one."""
-        self._last: tuple[int, Scale] | None = None
+        self._last: tuple[int, HandScale] | None = None
+        self._lens: object = None
 
-    def follow(self, measured: Scale | None, stamp_ns: int) -> Scale | None:
+    def follow(self, told: HandScale | None, frame: Frame) -> HandScale | None:
         """s* of this frame.
 
         Args:
-            measured: what the hands of this frame say; None where they say nothing.
-            stamp_ns: of the frame; not earlier than the last one's.
+            told: what the hands of this frame say; None where they say nothing.
+            frame: not earlier than the last one.
 
         Returns:
-            `measured`, or the last one as `carried` with a spread that has grown since; None before the first hand,
-            and once the spread has grown past a half.
+            `told`, or the last one as `carried`, with a spread and a deviation that have grown since; None before the
+            first hand, with another lens than then, and once the spread has grown past a half.
         """
-        if measured is not None:
-            self._last = (stamp_ns, measured)
-            return measured
+        # An estimated lens is a little different in every frame, and depth and hands with it, alike.
+        lens = frame.camera if frame.camera_source == "given" else frame.camera_source
+        if lens != self._lens:
+            self._last, self._lens = None, lens
+        if told is not None:
+            self._last = frame.stamp_ns, told
+            return told
         if self._last is None:
             return None
-        since, last = self._last
-        spread = math.hypot(last.spread, _DRIFT * math.sqrt(1e-9 * (stamp_ns - since)))
-        return replace(last, spread=spread, inliers=0, source="carried") if spread <= _LARGEST_SPREAD else None
+        since, (scale, deviation) = self._last
+        drift = _DRIFT * math.sqrt(1e-9 * (frame.stamp_ns - since))
+        spread = math.hypot(scale.spread, drift)
+        if spread > _LARGEST_SPREAD:
+            return None
+        return HandScale(replace(scale, spread=spread, inliers=0, source="carried"), math.hypot(deviation, drift))
