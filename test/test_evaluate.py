@@ -35,6 +35,7 @@ from genego_ros.types import ByteArray
 WEIGHT = weights.manifest()["efficientnet_lite0"]
 pytestmark = pytest.mark.skipif(not WEIGHT.path.is_file(), reason=f"{WEIGHT.path} is missing: {WEIGHT.cure}")
 METRICS = ["psnr", "ssim", "fd_effnet", "kd_effnet", "pd_effnet"]
+HANDS = ["hands", "hands_pa_mpjpe"]
 RECORDINGS = ("subject1/h1/1", "subject1/h1/7", "subject2/h1/1")
 
 
@@ -99,8 +100,10 @@ def test_everything_that_is_asked_for_is_written(dataset: Path, done: Path) -> N
     for split, count in (("all", 6), ("objects", 2)):
         assert list(table[split]) == ["geometric", "splat", "copy"]
         for row in table[split].values():
-            assert list(row) == METRICS
-            for cell in row.values():
+            assert list(row) == METRICS + HANDS
+            for name in HANDS:  # these pictures show none that a detector finds
+                assert row[name] == {"mean": None, "low": None, "high": None, "n": 0}
+            for cell in (row[name] for name in METRICS):
                 assert list(cell) == ["mean", "low", "high", "n"] and cell["n"] == count
                 if split == "all":
                     assert cell["low"] <= cell["mean"] <= cell["high"]
@@ -282,7 +285,7 @@ class WrongShape:
         (["--splits", "scenes"], "no split 'scenes' here; there is train-objects, objects, train-subjects, subjects"),
         (["--splits", "paper"], "no split 'actions' here"),
         (["--splits", ","], "--splits names nothing"),
-        (["--methods", "copy,cpoy"], "unknown method backend 'cpoy'; known: .*copy, .*genego, geometric, .*splat"),
+        (["--methods", "copy,cpoy"], "unknown method backend 'cpoy'; known: .*copy, .*genego, .*geometric, .*splat"),
         (["--methods", "copy,learned"], "there are no weights 'feet'"),
         (["--methods", "genego", "reconstruction.backend:=sdd"], "unknown reconstruction backend 'sdd'"),
         (["depth.faar:=2"], "did you mean 'depth.far'"),
@@ -379,6 +382,27 @@ def test_estimates_do_not_depend_on_what_came_before(tmp_path: Path) -> None:
         pictures[name] = store.read("geometric", Recorded.ids[-1])
     assert pictures["all"].any()
     np.testing.assert_array_equal(pictures["all"], pictures["last"])
+
+
+@pytest.mark.parametrize(
+    ("name", "posed", "told"),
+    [("genego", 2, True), ("genego_pose", 2, False), ("genego_text", 0, True), ("genego_neither", 0, False)],
+)
+def test_an_ablation_leaves_out_what_its_name_does_not_say(name: str, posed: int, told: bool) -> None:
+    sample = Recorded().sample(Recorded.ids[0])
+    with CaseMaker("estimated", Parameters()) as cases:
+        case = cases.case(sample)
+        method = load_method(name, Parameters.from_mapping({"reconstruction.backend": "geometric"}))
+        shown = method.observation(case)
+        assert len(case.observation.hands_ego) == 2 and case.observation.description
+        assert (len(shown.hands_ego), bool(shown.description)) == (posed, told)
+        np.testing.assert_array_equal(shown.sparse.rgb, case.observation.sparse.rgb)
+
+
+def test_an_ablation_is_one_word(dataset: Path, tmp_path: Path) -> None:
+    assert run(dataset, tmp_path, "--methods", "ablation", "--limit", "1", "reconstruction.backend:=geometric") == 0
+    table = strict((tmp_path / "table.json").read_text())["all"]
+    assert list(table) == ["genego_neither", "genego_pose", "genego_text", "genego"]
 
 
 def test_estimated_inputs_hide_the_depth_and_ask_for_the_samples_camera() -> None:

@@ -14,7 +14,7 @@ from genego_ros.data.sample_ids import SampleIds
 from genego_ros.data.splits import ALL, FILE, Splits
 from genego_ros.errors import GenEgoError
 from genego_ros.evaluation.inputs import INPUTS, CaseMaker
-from genego_ros.evaluation.methods import METHODS, load_method
+from genego_ros.evaluation.methods import GROUPS, USUAL, load_method
 from genego_ros.evaluation.metrics import Ruler
 from genego_ros.evaluation.report import write_report
 from genego_ros.evaluation.run import evaluate, settings, spread
@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--splits", default="all", help="all (the whole folder), paper (its four), or names, with commas"
     )
-    parser.add_argument("--methods", default=",".join(METHODS), help="with commas; by default %(default)s")
+    parser.add_argument(
+        "--methods", default=",".join(USUAL), help="with commas, by default %(default)s; ablation: without P_ego, T_exo"
+    )
     parser.add_argument(
         "--inputs", choices=INPUTS, default="estimated", help="what methods see: stage 1's estimates, or the truth"
     )
@@ -54,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     dataset = open_dataset(args.dataset)
     chosen = chosen_splits(args.dataset, dataset, args.splits, "--splits")
     splits = {name: spread(ids, args.limit) for name, ids in chosen.items()}
-    methods = {name: load_method(name, parameters) for name in _names(args.methods, "--methods")}
+    named = [name for choice in _names(args.methods, "--methods") for name in GROUPS.get(choice, (choice,))]
+    methods = {name: load_method(name, parameters) for name in dict.fromkeys(named)}
     ruler = Ruler()
     # Last: what is refused until here leaves no folder behind.
     store = Store(args.out, settings(args.dataset, args.inputs, parameters))

@@ -53,16 +53,27 @@ def estimate(value: float, replicates: Float64Array, n: int) -> Estimate:
     return Estimate(value, low, high, n)
 
 
+def telling(sizes: Array, drawn: Array) -> Array:
+    """The draws that say something of recordings with so many scores, (G,): of those (B, G) none where a single
+    recording has scores, and none that leaves out all that have some."""
+    return drawn[(drawn @ sizes > 0) & (np.count_nonzero(sizes) > 1)]
+
+
 def mean(scores: Float64Array, groups: Array, drawn: Array) -> Estimate:
     """The mean of one score a picture.
 
     Args:
-        scores: (N,).
+        scores: (N,); NaN where a picture has none, which leaves it out.
         groups: (N,), each picture's recording, 0 to G - 1.
         drawn: (B, G), see `draw`.
     """
+    there = ~np.isnan(scores)
+    scores, groups = scores[there], groups[there]
+    if not len(scores):
+        return Estimate(math.nan, math.nan, math.nan, 0)
     sums = np.bincount(groups, scores, minlength=drawn.shape[1])
     sizes = np.bincount(groups, minlength=drawn.shape[1])
+    drawn = telling(sizes, drawn)
     return estimate(float(scores.mean()), (drawn @ sums) / (drawn @ sizes), len(scores))
 
 

@@ -5,20 +5,28 @@ Other packages add theirs through the entry point group `genego_ros.backends`, u
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from genego_ros.backends import load_backend
 from genego_ros.evaluation.inputs import Case
 from genego_ros.genego import EgoReconstructor
 from genego_ros.parameters import Parameters
-from genego_ros.types import ByteArray
+from genego_ros.types import ByteArray, ExoObservation
 
 METHODS = {
     "genego": "genego_ros.evaluation.methods:GenEgoView",
     "geometric": "genego_ros.evaluation.methods:GeometricView",
     "splat": "genego_ros.evaluation.methods:Splat",
     "copy": "genego_ros.evaluation.methods:Copy",
+    "genego_pose": "genego_ros.evaluation.methods:PoseOnly",
+    "genego_text": "genego_ros.evaluation.methods:TextOnly",
+    "genego_neither": "genego_ros.evaluation.methods:Neither",
 }
+USUAL = ("genego", "geometric", "splat", "copy")
+"""What is measured where nothing is said."""
+GROUPS = {"ablation": ("genego_neither", "genego_pose", "genego_text", "genego")}
+"""Names that stand for several methods; what P_ego and T_exo give, as in the paper's table 3."""
 
 
 class Method(Protocol):
@@ -41,10 +49,33 @@ class GenEgoView:
     """Stage 2 by the reconstruction backend that the parameters name."""
 
     def __init__(self, parameters: Parameters) -> None:
-        self._reconstructor = EgoReconstructor(parameters)
+        # Each picture by itself: the one before may be of another recording.
+        self._reconstructor = EgoReconstructor(parameters.changed({"reconstruction.smoothing_s": 0.0}))
 
     def predict(self, case: Case) -> ByteArray:
-        return self._reconstructor.reconstruct(case.observation).image
+        return self._reconstructor.reconstruct(self.observation(case)).image
+
+    def observation(self, case: Case) -> ExoObservation:
+        """What stage 2 is given."""
+        return case.observation
+
+
+class PoseOnly(GenEgoView):
+    """Stage 2 without T_exo."""
+
+    def observation(self, case: Case) -> ExoObservation:
+        return replace(super().observation(case), description="")
+
+
+class TextOnly(GenEgoView):
+    """Stage 2 without P_ego."""
+
+    def observation(self, case: Case) -> ExoObservation:
+        return replace(super().observation(case), hands_ego=())
+
+
+class Neither(PoseOnly, TextOnly):
+    """Stage 2 with S_ego alone."""
 
 
 class GeometricView(GenEgoView):

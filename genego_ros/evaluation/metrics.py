@@ -38,8 +38,11 @@ METRICS = {
     "pd_effnet": Metric("pd_effnet", False, 4),
     "lpips": Metric("LPIPS (AlexNet)", False, 3),
     "fid": Metric("FID", False, 1),
+    "hands": Metric("both hands found", True, 2),
+    "hands_pa_mpjpe": Metric("hands' PA-MPJPE (mm)", False, 1),
 }
-"""In the order of the tables."""
+"""In the order of the tables. `hands`: of the pictures in whose truth a detector finds both hands, the share in which
+it finds both here too; `hands_pa_mpjpe`: of the hands that it finds, against the true ones."""
 _FRECHET = {"fd_effnet": "effnet", "fid": "inception"}
 """The features that each Frechet distance is over."""
 _FRECHET_RESAMPLES = 200

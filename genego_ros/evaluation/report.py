@@ -25,7 +25,9 @@ _LEGEND = f"""Pictures are squeezed to {SIZE} x {SIZE}, never cropped. In bracke
 recordings. fd_effnet, kd_effnet and pd_effnet are the Frechet, kernel and perceptual distances over EfficientNet-Lite0
 features. Distances between sets (fd_effnet, FID) shrink as the number of samples grows:
 compare them within a split only. kd_effnet is an unbiased estimate of a square: it, and more so the low end of its
-interval, may be negative where two sets are hardly to be told apart; read that as no difference. Best in bold."""
+interval, may be negative where two sets are hardly to be told apart; read that as no difference. Both hands found: of
+the pictures in whose truth MediaPipe finds both hands, the share in which it finds both here; PA-MPJPE is of all hands
+that it finds here, so that a method of which it finds few has few to be wrong about. Best in bold."""
 
 
 def write_report(results: Results, dataset: Dataset, store: Store, command: str) -> str:
@@ -46,14 +48,15 @@ def as_json(results: Results) -> dict[str, Any]:
     """{split: {method: {metric: {mean, low, high, n}}}}; low and high are null where there is no interval."""
     return {
         name: {
-            method: {metric: _numbers(estimate) for metric, estimate in row.items()}
+            method: {metric: numbers(estimate) for metric, estimate in row.items()}
             for method, row in split.table.items()
         }
         for name, split in results.splits.items()
     }
 
 
-def _numbers(estimate: Estimate) -> dict[str, Any]:
+def numbers(estimate: Estimate) -> dict[str, Any]:
+    """As JSON: NaN is null."""
     values = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
     return {**{name: None if math.isnan(value) else value for name, value in values.items()}, "n": estimate.n}
 
@@ -90,11 +93,15 @@ def _table(table: Mapping[str, Mapping[str, Estimate]]) -> Iterator[str]:
 
 
 def _best(metric: str, means: Sequence[float]) -> float:
-    return max(means) if METRICS[metric].higher_is_better else min(means)
+    there = [mean for mean in means if not math.isnan(mean)]
+    choose = max if METRICS[metric].higher_is_better else min
+    return choose(there, default=math.nan)
 
 
 def _cell(metric: str, estimate: Estimate, best: bool) -> str:
     digits = METRICS[metric].digits
+    if not estimate.n:
+        return "none"
     value = f"{estimate.mean:.{digits}f}"
     value = f"**{value}**" if best else value
     if math.isnan(estimate.low):
@@ -108,7 +115,8 @@ def _score_lines(results: Results, store: Store) -> Iterator[str]:
         for method, scores in split.scores.items():
             for row, id in enumerate(split.ids):
                 said = {"split": name, "method": method, "sample": str(id), "observed": store.observed(id)}
-                yield json.dumps({**said, **{metric: values[row] for metric, values in scores.items()}}) + "\n"
+                found = {metric: values[row] for metric, values in scores.items()}
+                yield json.dumps({**said, **{key: None if math.isnan(x) else x for key, x in found.items()}}) + "\n"
 
 
 def sheet(results: Results, dataset: Dataset, store: Store) -> ByteArray:

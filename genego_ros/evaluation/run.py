@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import genego_ros
 from genego_ros import weights
 from genego_ros.data.sample import Dataset, SampleId
 from genego_ros.errors import GenEgoError
+from genego_ros.evaluation.hands import HandRuler, scores
 from genego_ros.evaluation.inputs import CaseMaker, Inputs
 from genego_ros.evaluation.intervals import Estimate
 from genego_ros.evaluation.methods import Method
@@ -23,7 +24,7 @@ from genego_ros.geometry.squeeze import squeeze
 from genego_ros.inputs import brought_weights, file_state
 from genego_ros.observation.observer import hand_mesh_file
 from genego_ros.parameters import Parameters
-from genego_ros.types import ByteArray
+from genego_ros.types import ByteArray, Float64Array
 
 _PACKAGES = ("observation", "reconstruction", "geometry", "evaluation")
 """What makes predictions, beside the modules of `genego_ros` and `data` themselves."""
@@ -78,6 +79,8 @@ def evaluate(
     for id in tqdm(ids, "predicting", unit="sample", disable=None):
         _predict(dataset, id, methods, store, cases)
     truth, measured = _measure(ids, list(methods), store, ruler)
+    for name, found in _hands(dataset, ids, list(methods), store).items():
+        measured[name] = replace(measured[name], scores={**measured[name].scores, **found})
     place = {id: index for index, id in enumerate(ids)}
     return Results(
         {
@@ -171,6 +174,22 @@ def _measure(
                 of_methods[name].append(parts[name])
             progress.update(len(batch) * len(methods))
     return Measured.joined(of_truth), {name: Measured.joined(parts) for name, parts in of_methods.items()}
+
+
+def _hands(
+    dataset: Dataset, ids: Sequence[SampleId], methods: Sequence[str], store: Store
+) -> dict[str, dict[str, Float64Array]]:
+    """Each method's scores of the hands in its pictures, of all samples in order."""
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
+    with HandRuler() as hands:
+        for id in tqdm(ids, "finding hands", unit="sample", disable=None):
+            view = dataset.sample(id).ego
+            in_truth = hands.find(store.read(TRUTH, id), view)
+            for name in methods:
+                rows[name].append(scores(hands.find(store.read(name, id), view), in_truth, view))
+    return {
+        name: {score: np.array([row[score] for row in found]) for score in found[0]} for name, found in rows.items()
+    }
 
 
 def _split_result(

@@ -51,9 +51,7 @@ def _number(numbers: Sequence[tuple[int, float]], drawn: Array) -> dict[str, Any
     if not finite:
         return None
     groups, values = np.array([group for group, _ in finite]), np.array([x for _, x in finite], np.float64)
-    sizes = np.bincount(groups, minlength=drawn.shape[1])
-    # Where a single recording has such a value there is no interval; draws that leave all that have it out say nothing.
-    drawn = drawn[(drawn @ sizes > 0) & (np.count_nonzero(sizes) > 1)]
+    drawn = intervals.telling(np.bincount(groups, minlength=drawn.shape[1]), drawn)
     mean, median = intervals.mean(values, groups, drawn), intervals.median(values, groups, drawn)
     found = {
         "mean": mean.mean,
