@@ -14,6 +14,10 @@ from typing import Any
 import yaml
 
 from genego_ros.errors import GenEgoError
+from genego_ros.types import Camera, CameraSource
+
+ASSUMED_HFOV_DEG = 60.0
+"""Of a lens that nobody tells anything of."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,26 @@ class InputParameters:
         high=1000.0,
     )
     assumed_hfov_deg: float = parameter(
-        60.0,
-        "horizontal field of view assumed where no camera_info comes",
+        0.0,
+        "horizontal field of view where no camera_info comes; 0 = as a depth network sees it, 60 where none does",
         unit="degrees",
-        low=10.0,
+        low=0.0,
         high=150.0,
     )
     silent_s: float = parameter(
         5.0, "say so when an input topic has had no message for this long", unit="s", low=0.5, high=3600.0
     )
+
+    def __post_init__(self) -> None:
+        if 0 < self.assumed_hfov_deg < 10:
+            raise GenEgoError(
+                f"parameter 'input.assumed_hfov_deg' is {self.assumed_hfov_deg:g}: it must be 0, or 10 to 150 degrees"
+            )
+
+    def lens(self, width: int, height: int) -> tuple[Camera, CameraSource]:
+        """K_exo of a picture that comes without, and where it is from."""
+        told = self.assumed_hfov_deg
+        return Camera.from_hfov(width, height, told or ASSUMED_HFOV_DEG), "given" if told else "assumed"
 
 
 @dataclass(frozen=True)
@@ -175,6 +190,13 @@ class ReconstructionParameters:
         1.0, "`lite`, `sd15`: how much the description counts; above 1 each step takes two passes", low=1.0, high=20.0
     )
     seed: int = parameter(0, "`lite`, `sd15`: of the noise, the same for every picture", low=0, high=1_000_000_000)
+    smoothing_s: float = parameter(
+        0.2,
+        "`lite`, `sd15`: time constant with which what is made up follows, against flicker; 0 = each picture by itself",
+        unit="s",
+        low=0.0,
+        high=10.0,
+    )
     size: int = parameter(
         0, "`lite`, `sd15`: side of the square that is worked on; 0 = the network's own", unit="px", low=0, high=1024
     )

@@ -170,6 +170,18 @@ def test_auto_takes_the_depth_image_while_there_is_one(weights: Path) -> None:
     assert sources == [("topic", "metric"), ("lite", "relative"), ("topic", "metric")]
 
 
+def test_the_lens_is_the_same_with_and_without_a_depth_image(weights: Path) -> None:
+    """A depth image says nothing of the lens: without camera_info K_exo would change with each that is lost."""
+    estimator = load_depth_estimator(parameters(weights, "auto"))
+    without = frame(64, 48)
+    given = replace(without, depth=np.full((48, 64), 1.5, np.float32))
+    alone, beside = estimator.estimate(without), estimator.estimate(given)
+    assert alone is not None and beside is not None
+    assert alone.camera == beside.camera is not None
+    known = estimator.estimate(replace(given, camera_source="given"))
+    assert known is not None and known.camera is None
+
+
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_weights(torch.nn.Linear(2, 2), {}, path)

@@ -107,6 +107,8 @@ def test_a_bare_photo_says_what_was_assumed(depth: str, said: str, photo: Path, 
     printed = capsys.readouterr().out
     assert said in printed and f"depth: {'lite' if depth == 'auto' else 'hands'}" in printed
     assert strict(tmp_path / "out/hands.json")["valid"]
+    assert main(["image", str(photo), "--out", str(tmp_path / "out"), *further, "input.assumed_hfov_deg:=50"]) == 0
+    assert "no intrinsics given" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("with_depth", [False, True])

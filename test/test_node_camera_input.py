@@ -114,9 +114,19 @@ def test_without_camera_info_a_field_of_view_is_assumed_and_said(camera: Input) 
     frame = camera.take()
     assert frame.camera_source == "assumed" and frame.depth is None
     assert 2 * math.degrees(math.atan(32 / frame.camera.fx)) == pytest.approx(60.0)
-    assert "a horizontal field of view of 60 degrees is assumed" in camera.input.check()
+    assert "the field of view is estimated or assumed" in camera.input.check()
     camera.info(info())
     assert camera.take().camera_source == "given" and camera.input.check() == ""
+
+
+def test_a_field_of_view_that_the_user_tells_is_believed(camera: Input) -> None:
+    camera.input.parameters = InputParameters(assumed_hfov_deg=80.0)
+    frame = camera.take()
+    assert frame.camera_source == "given"
+    assert 2 * math.degrees(math.atan(32 / frame.camera.fx)) == pytest.approx(80.0)
+    assert "is 80 degrees, as input.assumed_hfov_deg says" in camera.input.check()
+    with pytest.raises(GenEgoError, match="must be 0, or 10 to 150 degrees"):
+        InputParameters(assumed_hfov_deg=5.0)
 
 
 def test_useless_intrinsics_are_said_and_replaced_when_better_ones_come(camera: Input) -> None:

@@ -16,7 +16,7 @@ from genego_ros.data.sheet import nobody_seen, save_picture
 from genego_ros.errors import GenEgoError
 from genego_ros.genego import GenEgo
 from genego_ros.geometry.skeleton import draw_hands
-from genego_ros.parameters import Parameters, parse_assignments
+from genego_ros.parameters import ASSUMED_HFOV_DEG, InputParameters, Parameters, parse_assignments
 from genego_ros.types import Camera, Cloud, EgoView, FloatArray, Frame, Hand
 
 _EMPTY_PLY = """ply
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         GenEgoError: the photo or its depth cannot be read or do not belong together, weights are missing.
     """
     parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
-    frame = read_frame(args.photo, args.depth, args.k, parameters.input.assumed_hfov_deg)
+    frame = read_frame(args.photo, args.depth, args.k, parameters.input)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if observation.camera_source == "estimated":
         print("no intrinsics given: the field of view was estimated from the picture")
     elif observation.camera_source == "assumed":
-        print(f"no intrinsics given: a field of view of {parameters.input.assumed_hfov_deg:g} degrees was assumed")
+        print(f"no intrinsics given: a field of view of {ASSUMED_HFOV_DEG:g} degrees was assumed")
     print(f"depth: {observation.depth_source}, {100 * view.seen.mean():.1f} % of the view was seen by the camera")
     if view.notice:
         print(view.notice)
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def read_frame(photo: Path, depth: Path | None, k: list[float] | None, assumed_hfov_deg: float) -> Frame:
+def read_frame(photo: Path, depth: Path | None, k: list[float] | None, without: InputParameters) -> Frame:
     """The photo as a frame.
 
     Raises:
@@ -85,13 +85,10 @@ def read_frame(photo: Path, depth: Path | None, k: list[float] | None, assumed_h
         raise GenEgoError(f"{photo} is a {pictures.kind}: `genego image` takes one photo, `genego demo` takes the rest")
     rgb, _ = next(iter(pictures))
     height, width = rgb.shape[:2]
-    camera = Camera(width, height, *k) if k else Camera.from_hfov(width, height, assumed_hfov_deg)
-    return Frame(
-        np.ascontiguousarray(rgb),
-        camera,
-        read_depth(depth) if depth else None,
-        camera_source="given" if k else "assumed",
-    )
+    camera, source = without.lens(width, height)
+    if k:
+        camera, source = Camera(width, height, *k), "given"
+    return Frame(np.ascontiguousarray(rgb), camera, read_depth(depth) if depth else None, camera_source=source)
 
 
 def read_depth(path: Path) -> FloatArray:

@@ -19,6 +19,7 @@ from genego_ros.reconstruction.conditioning import condition
 from genego_ros.reconstruction.geometric import GeometricReconstruction
 from genego_ros.reconstruction.pipeline import EgoPipeline
 from genego_ros.reconstruction.schedulers import exchanged
+from genego_ros.reconstruction.steadying import Steadier
 from genego_ros.types import ByteArray, ExoObservation, FloatArray
 
 SAMPLES, CHEAP_STEPS = 3, 2
@@ -51,6 +52,7 @@ class DiffusionReconstruction:
                 # Torch's own `to`: that of diffusers warns of parts that should stay float32 where there are none.
                 nn.Module.to(component, device, resolve_dtype(parameters.dtype, device))
         self._pipeline = pipeline
+        self._steadier = Steadier()
         self._too_large: set[int] = set()
         """Sizes that the GPU had no memory for."""
 
@@ -85,6 +87,7 @@ class DiffusionReconstruction:
         tensors = conditions.tensors(self._pipeline.config.fill)
         chosen = self.parameters.reconstruction
         (made,) = self._sample(tensors, observation.description, [chosen.seed], chosen.steps)
+        made = self._steadier.steadied(made, observation, chosen.smoothing_s)
         camera = observation.ego_camera
         stretched = squeeze(made, camera.width, camera.height)
         weight = splat_weight(observation.sparse.projected, conditions, made)

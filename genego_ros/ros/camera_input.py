@@ -63,7 +63,7 @@ class CameraInput:
         self._info_topic.check(self.parameters.silent_s)
         if not trouble and self._depth_topic.received:
             # A depth topic is optional until it has served once.
-            trouble = depth_trouble and f"{depth_trouble}; the hands' own depth serves meanwhile"
+            trouble = depth_trouble and f"{depth_trouble}; what depth.backend has beside it serves meanwhile"
         if not trouble and self._image_topic.received and self._camera is None:
             trouble = self._without_camera_info()
         return trouble
@@ -112,31 +112,31 @@ class CameraInput:
             time.sleep(0.005)
 
     def _without_camera_info(self) -> str:
-        degrees = self.parameters.assumed_hfov_deg
+        missing = f"no usable camera_info on '{self._info_topic.topic}'"
+        if degrees := self.parameters.assumed_hfov_deg:
+            return f"{missing}: the horizontal field of view is {degrees:g} degrees, as input.assumed_hfov_deg says"
         return (
-            f"no usable camera_info on '{self._info_topic.topic}': a horizontal field of view of {degrees:g} degrees "
-            "is assumed, so distances are off; publish camera_info or set input.assumed_hfov_deg"
+            f"{missing}: the field of view is estimated or assumed, so distances are off by a tenth and more; publish "
+            "camera_info or set input.assumed_hfov_deg"
         )
 
     def _camera_for(self, width: int, height: int) -> tuple[Camera, Rectifier | None, CameraSource]:
         """K_exo for a picture of this size, and what undoes its distortion."""
         camera, rectifier = self._camera, self._rectifier
         if camera is None:
-            return self._assumed(width, height), None, "assumed"
+            return self._without(width, height)
         if (camera.width, camera.height) == (width, height):
             return camera, rectifier, "given"
         sizes = f"camera_info is for {camera.width} x {camera.height}, the picture has {width} x {height}"
         if abs(camera.width * height / (camera.height * width) - 1) > _SAME_ASPECT or (rectifier and rectifier.needed):
-            self._warn(
-                f"{sizes}: it cannot be used, and a horizontal field of view of {self.parameters.assumed_hfov_deg:g} "
-                "degrees is assumed; publish the camera_info of the picture"
-            )
-            return self._assumed(width, height), None, "assumed"
+            self._warn(f"{sizes}: it cannot be used; publish the camera_info of the picture")
+            return self._without(width, height)
         self._warn(f"{sizes}: the intrinsics are scaled to it")
         return camera.resized(width, height), None, "given"
 
-    def _assumed(self, width: int, height: int) -> Camera:
-        return Camera.from_hfov(width, height, self.parameters.assumed_hfov_deg)
+    def _without(self, width: int, height: int) -> tuple[Camera, Rectifier | None, CameraSource]:
+        camera, source = self.parameters.lens(width, height)
+        return camera, None, source
 
     def _stamp(self, message: Image | CompressedImage) -> int:
         stamp = conversions.from_time(message.header.stamp)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from genego_ros.observation.depth import DepthMap
 from genego_ros.observation.depth.given import TopicDepth
 from genego_ros.observation.depth.lite import LiteDepth
@@ -21,4 +23,8 @@ class AutoDepth:
         self._topic, self._lite = TopicDepth(parameters), LiteDepth(parameters)
 
     def estimate(self, frame: Frame) -> DepthMap:
-        return self._topic.estimate(frame) or self._lite.estimate(frame)
+        given = self._topic.estimate(frame)
+        if given is None:
+            return self._lite.estimate(frame)
+        # K_exo is the same in frames with and without a depth image.
+        return replace(given, camera=self._lite.estimate(frame).camera) if frame.camera_source == "assumed" else given
