@@ -76,7 +76,8 @@ if __name__ == "__main__":
         package_data={"genego_ros.data.synthetic.raster": ["shaders/*"]},
         # Where an installation by colcon has them too; genego_ros/resources.py looks there.
         data_files=[
-            ("share/genego_ros/config", [str(path) for path in Path("config").glob("*")]),
+            ("share/genego_ros/config", [str(path) for path in Path("config").glob("*.*")]),
+            ("share/genego_ros/config/train", [str(path) for path in Path("config/train").glob("*.yaml")]),
             ("share/genego_ros/models", [str(path) for path in Path("models").glob("*.*")]),
         ],
         install_requires=CORE,

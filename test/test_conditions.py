@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import mock_datasets
 import numpy as np
 import pytest
 import torch
+from test_evaluate import full_disk
 
 from genego_ros import inputs
 from genego_ros.data.h2o import H2O
@@ -27,6 +29,7 @@ from genego_ros.training import conditions, latents
 from genego_ros.training.checkpoint import save_weights
 from genego_ros.training.conditions import KINDS, Source, cached_conditions, kept_conditions, kept_hands, kept_text
 from genego_ros.training.latents import cached_latents
+from genego_ros.training.mapped import alone
 from genego_ros.types import ExoObservation, Frame, Viewpoint
 
 SIDE = 64
@@ -135,6 +138,48 @@ def test_latents_are_of_their_vae_and_made_once(
         cached_latents(rows, name, tmp_path / "none", tmp_path)
 
 
+def test_with_nobody_found_there_is_no_estimate_to_learn_from(
+    dataset: H2O, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observe = Estimator.observe
+
+    def empty(self: Estimator, frame: Frame, camera: Any) -> ExoObservation:
+        return replace(observe(self, frame, camera), valid=False, hands_exo=(), hands_ego=())
+
+    monkeypatch.setattr(Estimator, "observe", empty)
+    rows, _ = cached_conditions(Source(dataset.root, PARAMETERS, SIDE), dataset.ids[:1], tmp_path, 0)
+    assert rows["there"][0].tolist() == [False, False, True]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half(dataset: H2O, vae: Path, tmp_path: Path) -> None:
+    source = Source(dataset.root, PARAMETERS, SIDE)
+    rows, name = cached_conditions(source, dataset.ids[:2], tmp_path, 0)
+    for make in (
+        lambda folder: cached_conditions(source, dataset.ids[:2], folder, 0),
+        lambda folder: cached_latents(rows, name, vae, folder),
+    ):
+        folder = tmp_path / "full"
+        folder.mkdir(exist_ok=True)
+        with full_disk(500), pytest.raises(GenEgoError, match="make room or choose another --cache"):
+            make(folder)
+        assert not list(folder.glob("[!.]*.npy")) and not list(folder.glob(".*.part"))
+
+
+def test_who_comes_second_waits_for_the_first(tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def second() -> None:
+        with alone(tmp_path / "rows.npy"):
+            entered.set()
+
+    other = threading.Thread(target=second)
+    with alone(tmp_path / "rows.npy"):
+        other.start()
+        assert not entered.wait(0.3)
+    assert entered.wait(10)
+    other.join()
+
+
 def test_mirrored_hands_and_words(dataset: H2O, tmp_path: Path) -> None:
     rows, _ = cached_conditions(Source(dataset.root, PARAMETERS, SIDE), dataset.ids[:1], tmp_path, 0)
     row = rows[0]
@@ -146,6 +191,7 @@ def test_mirrored_hands_and_words(dataset: H2O, tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.keypoints_2d[:, 1], other.keypoints_2d[:, 1])
     assert kept_text(row["text"][0], False) == "The left hand lies on the right, bright."
     assert kept_text(row["text"][0], True) == "The right hand lies on the left, bright."
+    assert kept_text(b"Left hand: open. RIGHT: copyright.", True) == "Right hand: open. Left: copyright."
 
 
 def test_a_making_that_was_broken_off_goes_on(dataset: H2O, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -199,7 +201,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_length_or_samples_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(GenEgoError, match="--steps or --minutes"):
+    with pytest.raises(GenEgoError, match="--steps, --minutes or --epochs"):
         train(LinesTask(), replace(SETTINGS, minutes=1.0), tmp_path)
     task = LinesTask()
     task.samples.x = task.samples.x[:0]
@@ -212,3 +214,45 @@ def test_numbers_too_large_for_half_precision_stay_as_they_are(tmp_path: Path) -
     nn.init.constant_(layer.weight, 1e5)
     loop.save_weights(layer, {}, tmp_path / "large.safetensors")
     assert load_file(tmp_path / "large.safetensors")["weight"].tolist() == [[1e5, 1e5]] * 2
+
+
+EVEN = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path[:0] = sys.argv[2:]
+from test_training_loop import SETTINGS, SLOPE, LinesTask, train
+
+
+def even(indices, rng):
+    x = task.samples.x[indices]
+    return {"x": x, "y": x @ SLOPE}
+
+
+task = LinesTask()
+task.network[1], task.network[2] = task.network[2].eval(), task.network[1].eval()  # nothing that a batch decides
+task.network = task.network[0:1].append(task.network[3])
+task.samples.batch = even
+assert train(task, replace(SETTINGS, batch=4), Path(sys.argv[1]))
+"""
+
+
+def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
+    script = tmp_path / "even.py"
+    script.write_text(EVEN)
+
+    def run(name: str, *launcher: str) -> dict[str, Tensor]:
+        command = [sys.executable, *launcher, str(script), str(tmp_path / name)]
+        command += [str(folder) for folder in Path(__file__).parents[:2]]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        assert done.returncode == 0, done.stderr
+        return load_file(tmp_path / name / loop.WEIGHTS)
+
+    one = run("one")
+    two = run("two", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], atol=2e-3, rtol=0)  # float16
+    assert [line["step"] for line in log_of(tmp_path / "two")] == [line["step"] for line in log_of(tmp_path / "one")]

@@ -29,10 +29,12 @@ from genego_ros.reconstruction.autoencoder import LiteAutoencoder
 from genego_ros.reconstruction.lite_file import load_lite
 from genego_ros.reconstruction.pose_encoder import GenEgoPoseEncoder
 from genego_ros.reconstruction.text import NullText
-from genego_ros.training import distill, unet
+from genego_ros.training import distill, finish, unet
 from genego_ros.training.checkpoint import save_weights
 from genego_ros.training.distill import DistillTask
-from genego_ros.training.loop import SHEET, train
+from genego_ros.training.finish import FinishTask
+from genego_ros.training.latents import encoder_state
+from genego_ros.training.loop import SHEET, Settings, train
 from genego_ros.training.unet import KINDS, LITE, MomentSamples, UnetTask, divided, start_unet
 
 FORMS = ("epsilon", "v", "flow")
@@ -71,6 +73,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def arguments(folder: Path, **changes: Any) -> argparse.Namespace:
     given = {
+        "model": "unet",
         "dataset": folder / "h2o",
         "out": folder,
         "split": "all",
@@ -143,7 +146,7 @@ def test_the_pipeline_with_such_a_network_lands_on_the_target(
     assert isinstance(task.network, unet.EgoDenoiser)
     pipeline = task.pipeline(task.network)
     monkeypatch.setattr(pipeline, "_predict", lambda x, _, time, *__: oracle(x, time))
-    moment = unet.kept_conditions(task._learning.held_out.rows[0], 0).tensors(True)
+    moment = unet.kept_conditions(task.held_out.rows[0], 0).tensors(True)
     for steps in (1, 4):
         found = pipeline(**moment, steps=steps, generator=torch.Generator().manual_seed(1)).latents
         torch.testing.assert_close(found, batch["target"].float(), atol=2e-3, rtol=0)
@@ -151,7 +154,7 @@ def test_the_pipeline_with_such_a_network_lands_on_the_target(
 
 def test_a_flow_begins_where_the_pipeline_begins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = prepared(folder, "flow")
-    held_out = task._learning.held_out
+    held_out = task.held_out
     row = held_out.rows[0]
     assert isinstance(task.network, unet.EgoDenoiser)
     pipeline, begun = task.pipeline(task.network), []
@@ -178,10 +181,10 @@ def test_the_network_is_asked_as_the_pipeline_asks_it(folder: Path) -> None:
     network = task.network.eval()
     assert isinstance(network, unet.EgoDenoiser)
     torch.nn.init.normal_(network.null_text.learned)
-    example = task._learning.held_out.example(0, 2, False)
+    example = task.held_out.example(0, 2, False)
     noisy = torch.randn(1, 4, SIDE // 8, SIDE // 8)
     pipeline = task.pipeline(network)
-    row = task._learning.held_out.rows[0]
+    row = task.held_out.rows[0]
     moment = unet.kept_conditions(row, 2).tensors(True)
     for described in (True, False):
         batch = {name: torch.from_numpy(np.array(values))[None] for name, values in example.items()}
@@ -265,7 +268,7 @@ def test_training_lowers_the_loss_and_writes_a_pipeline(folder: Path, tmp_path: 
     learned = task.network.pose_encoder.layers[0].weight
     assert isinstance(learned, Tensor)
     torch.testing.assert_close(pipeline.pose_encoder.layers[0].weight, learned, atol=0.02, rtol=0)
-    moment = unet.kept_conditions(task._learning.held_out.rows[0], 0).tensors(True)
+    moment = unet.kept_conditions(task.held_out.rows[0], 0).tensors(True)
     image = pipeline(**moment, text="a mug", steps=2, guidance=1.5, generator=torch.Generator().manual_seed(0)).images
     assert image.shape == (1, 3, SIDE, SIDE) and torch.isfinite(image).all()
     again = unet.prepare(arguments(folder, form=form, start_noise=noise, start=tmp_path / LITE, **changes))[0]
@@ -304,6 +307,107 @@ def test_a_student_goes_on_from_its_teacher(folder: Path, tmp_path: Path, form: 
     assert load_lite(tmp_path / "student" / LITE).config.start_noise == task.form.start_noise
 
 
+def test_a_flow_that_is_told_nothing_leaves_the_splat_as_it_is(folder: Path) -> None:
+    """The U-Net of an untrained network says nothing: a single step undoes the noise and no more."""
+    task = prepared(folder, "flow")
+    pipeline = task.pipeline(task.network.eval())
+    torch.nn.init.zeros_(pipeline.unet.conv_out.weight)
+    torch.nn.init.zeros_(pipeline.unet.conv_out.bias)
+    moment = unet.kept_conditions(task.held_out.rows[0], 0).tensors(True)
+    filled = torch.from_numpy(np.array(task.held_out.example(0, 0, False)["filled"]))[None].float()
+    for guidance in (1.0, 3.0):
+        found = pipeline(**moment, steps=1, guidance=guidance, generator=torch.Generator().manual_seed(3)).latents
+        torch.testing.assert_close(found, filled, atol=5e-3, rtol=0)
+
+
+def finished(folder: Path, out: Path) -> tuple[FinishTask, Settings]:
+    """What `train finish` trains, from a network that is not trained."""
+    task = prepared(folder, "flow")
+    task.export(task.network, out)
+    given = {"model": "finish", "out": out, "cache": folder / "cache", "start": out / LITE}
+    return finish.prepare(arguments(folder, **given))
+
+
+def test_a_finished_network_keeps_its_latents_and_changes_its_pictures(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finish, "WINDOW", 4)
+    task, settings = finished(folder, tmp_path)
+    before = load_lite(tmp_path / LITE)
+    assert train(task, replace(settings, steps=4, batch=2, rate=1e-2, workers=0, log_steps=1), tmp_path / "out")
+    after = load_lite(tmp_path / "out" / LITE)
+    pictures, z = torch.rand(1, 3, SIDE, SIDE), torch.randn(1, 4, SIDE // 8, SIDE // 8)
+    assert torch.equal(before.encode(pictures), after.encode(pictures))
+    assert not torch.equal(before.decode(z), after.decode(z))
+    assert not torch.equal(before.unet.conv_in.weight, after.unet.conv_in.weight)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    assert {"far", "kept", "fooling", "telling"} <= set(lines[0]) and "psnr_true_1" in lines[-1]
+    assert (tmp_path / "out" / SHEET).is_file()
+
+
+@pytest.mark.parametrize(("steps", "taken"), [(1, 0), (2, 1), (4, 2)])
+def test_a_guess_on_the_way_is_where_the_way_would_end(folder: Path, tmp_path: Path, steps: int, taken: int) -> None:
+    """Of a network that knows the truth each guess is the truth."""
+    task, _ = finished(folder, tmp_path)
+    batch = batch_of(task)
+    found = task._guess(Oracle("flow", batch), batch, steps, taken)  # type: ignore[arg-type]
+    torch.testing.assert_close(found, batch["target"].float(), atol=1e-4, rtol=0)
+
+
+def test_windows_of_pictures_are_those_of_the_latents(folder: Path, tmp_path: Path) -> None:
+    task, _ = finished(folder, tmp_path)
+    batch = batch_of(task)
+    assert batch["truth"].shape == batch["splat"].shape == (4, SIDE, SIDE, 3) and batch["truth"].dtype == torch.uint8
+    assert isinstance(task.network, finish.Studio)
+    whole = batch["truth"].permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(task.vae.encode(whole).latents, batch["target"].float(), atol=2e-3, rtol=0)
+
+
+def test_what_does_not_belong_together_is_refused(folder: Path, tmp_path: Path) -> None:
+    prepared(folder, "v").export(prepared(folder, "v").network, tmp_path)
+    with pytest.raises(GenEgoError, match="only a flow that begins at the splat is finished"):
+        finish.prepare(arguments(folder, model="finish", start=tmp_path / LITE, cache=folder / "cache"))
+    torch.manual_seed(1)
+    other = tmp_path / "other.safetensors"
+    save_weights(LiteAutoencoder((8, 8, 8), (8, 8, 8)), {"down": (8, 8, 8), "up": (8, 8, 8)}, other)
+    with pytest.raises(GenEgoError, match=r"other\.safetensors: the latents of .*lite\.safetensors are others"):
+        distill.prepare(arguments(folder, model="distill", start=tmp_path / LITE, vae=other))
+
+
+def test_a_vae_of_the_same_encoder_makes_the_same_latents() -> None:
+    one, sharper = LiteAutoencoder((8, 8, 8), (8, 8, 8)), LiteAutoencoder((8, 8, 8), (8, 8, 8))
+    assert encoder_state(one) != encoder_state(sharper)
+    sharper.encoder.load_state_dict(one.encoder.state_dict())
+    assert encoder_state(one) == encoder_state(sharper)
+
+
+def test_a_network_goes_on_with_its_own_form(folder: Path, tmp_path: Path) -> None:
+    task = prepared(folder, "epsilon")
+    task.export(task.network, tmp_path)
+    given = {"start": tmp_path / LITE, "cache": folder / "cache"}
+    assert unet.prepare(arguments(folder, form=None, **given))[0].form == task.form
+    with pytest.raises(GenEgoError, match="was trained with --form epsilon: it goes on with that alone"):
+        unet.prepare(arguments(folder, form="flow", **given))
+
+
+def test_a_run_does_not_go_on_with_another_teacher(folder: Path, tmp_path: Path) -> None:
+    starts = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        task = prepared(folder, "flow")
+        (tmp_path / str(seed)).mkdir()
+        task.export(task.network, tmp_path / str(seed))
+        starts.append(tmp_path / str(seed) / LITE)
+    given = {"model": "distill", "out": tmp_path, "cache": folder / "cache"}
+    student, settings = distill.prepare(arguments(folder, **given, start=starts[0]))
+    settings = replace(settings, steps=1, batch=2, workers=0, precision="no")
+    assert train(student, settings, tmp_path / "out")
+    other, _ = distill.prepare(arguments(folder, **given, start=starts[1]))
+    with pytest.raises(GenEgoError, match="holds a run with other data"):
+        train(other, replace(settings, steps=2), tmp_path / "out")
+
+
 def test_what_is_missing_is_said(folder: Path) -> None:
     with pytest.raises(GenEgoError, match=r"give the network that makes them, --vae weights\.safetensors"):
         unet.prepare(arguments(folder, vae=None))
@@ -316,7 +420,7 @@ def test_what_is_missing_is_said(folder: Path) -> None:
 def test_only_what_observes_takes_stage_1s_parameters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     common = [str(tmp_path), "--out", str(tmp_path / "out"), "--steps", "1"]
     assert main(["train", "depth", *common, "depth.backend:=lite"]) == 1
-    assert "train depth takes no depth.backend:=lite; only unet and distill do" in capsys.readouterr().err
+    assert "train depth takes no depth.backend:=lite; only unet, distill, finish, sd15 do" in capsys.readouterr().err
     assert main(["train", "unet", *common, "--vae", str(tmp_path / "none"), "depth.backend=lite"]) == 1
     assert capsys.readouterr().err
 

@@ -21,6 +21,8 @@ from genego_ros.reconstruction.schedulers import is_flow
 from genego_ros.reconstruction.text import NullText, embed
 
 LATENT_CHANNELS = 4
+TIMES = 1000
+"""Timesteps of a way."""
 INPUT_CHANNELS = 2 * LATENT_CHANNELS + 1
 """Of the U-Net: z_t, the pose channel, the latent of S_ego, in this order."""
 
@@ -44,7 +46,8 @@ class EgoPipeline(DiffusionPipeline):
         null_text: what the U-Net learned to attend to where there is no text; None: the empty text.
         fill: whether `sparse` is to have its holes filled (training decides it; those who prepare S_ego read it).
         start_noise: for a network trained by flow matching whose flow begins at the latent of the filled S_ego and not
-            at noise: the standard deviation of the noise on it. None: it begins at noise.
+            at noise: the standard deviation of the noise on it; what it says is taken as `from_splat` has it. None: it
+            begins at noise.
 
     Raises:
         GenEgoError: the U-Net has another number of input channels, or `start_noise` is given without flow matching.
@@ -254,10 +257,27 @@ class EgoPipeline(DiffusionPipeline):
         scaled = latents if is_flow(self.scheduler) else self.scheduler.scale_model_input(latents, time)
         channels = torch.cat((scaled.to(conditions.dtype), conditions), 1)
         if guidance == 1.0:
-            return self.unet(channels, time, encoder_hidden_states=tokens).sample.float()
-        both = self.unet(torch.cat((channels, channels)), time, encoder_hidden_states=tokens).sample.float()
-        null, told = both.chunk(2)
-        return null + guidance * (told - null)
+            said = self.unet(channels, time, encoder_hidden_states=tokens).sample.float()
+        else:
+            both = self.unet(torch.cat((channels, channels)), time, encoder_hidden_states=tokens).sample.float()
+            null, told = both.chunk(2)
+            said = null + guidance * (told - null)
+        return said if self.config.start_noise is None else from_splat(said, latents, conditions[:, 1:], time)
+
+
+def from_splat(said: Tensor, noisy: Tensor, filled: Tensor, time: Tensor) -> Tensor:
+    """The velocity of a flow that begins at the filled splat, float (N, 4, h, w), from what the network says.
+
+    At the beginning of the way z_t less the filled splat is the noise, which the velocity holds whole: a network that
+    says nothing there leaves the splat as it is, and learns what has to change. Towards the end it says all of it.
+
+    Args:
+        said: by the U-Net.
+        noisy, filled: z_t and the latent of the filled splat.
+        time: float, (N,) or a single one, of `TIMES`.
+    """
+    share = time.to(said).view(-1, 1, 1, 1) / TIMES
+    return said + share * (noisy - filled.to(said))
 
 
 def _check_pictures(pictures: dict[str, Tensor | None]) -> None:

@@ -37,6 +37,7 @@ from genego_ros.inputs import RecordedObserver, brought_weights, file_state, see
 from genego_ros.observation.observer import hand_mesh_file
 from genego_ros.parameters import Parameters
 from genego_ros.reconstruction.conditioning import Conditions, condition
+from genego_ros.training.mapped import alone, mapped_zeros
 from genego_ros.types import KEYPOINTS, SIDES, Array, ExoObservation, Hand
 
 KINDS = ("estimated", "estimated_true_x", "true")
@@ -44,7 +45,7 @@ KINDS = ("estimated", "estimated_true_x", "true")
 TEXT_BYTES = 512
 """Of a description; more than the text encoder reads of it."""
 _HANDS = 2
-_SIDE = re.compile(r"\b(left|right)\b")
+_SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 _CHUNK = 8
 """Samples that a process takes at a time."""
 _STAGE_1 = ("hands.", "depth.", "ego_hand.", "viewpoint.", "description.")
@@ -119,21 +120,24 @@ def cached_conditions(source: Source, ids: Sequence[SampleId], folder: Path, wor
         _check(source.parameters)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            with whole(path) as growing:
-                np.lib.format.open_memmap(growing, "w+", row_type(source.side), (len(ids),))
-                with growing.open("r+b") as file:  # writing into a mapped file that finds no room kills the process
-                    os.posix_fallocate(file.fileno(), 0, growing.stat().st_size)
-        rows = np.load(path, mmap_mode="r+")
+        with alone(path):
+            _fill(source, path, ids, workers)
+        return np.load(path, mmap_mode="r"), name
     except (OSError, ValueError) as error:
         raise GenEgoError(f"{path}: cannot be written ({error}); make room or choose another --cache") from error
-    missing = np.flatnonzero(~rows["done"]).tolist()
+
+
+def _fill(source: Source, path: Path, ids: Sequence[SampleId], workers: int) -> None:
+    """Makes the rows that are missing."""
+    if not path.exists():
+        with whole(path) as growing:
+            mapped_zeros(growing, row_type(source.side), (len(ids),))
+    missing = np.flatnonzero(~np.load(path, mmap_mode="r")["done"]).tolist()
     chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
     jobs = [[(row, ids[row]) for row in chunk] for chunk in chunks]
     with tqdm(total=len(ids), initial=len(ids) - len(missing), unit="sample", desc="observing", disable=None) as bar:
         for made in _all(partial(_make, source, path), jobs, workers):
             bar.update(made)
-    return np.load(path, mmap_mode="r"), name
 
 
 def _check(parameters: Parameters) -> None:
@@ -235,7 +239,8 @@ def make_row(sample: Sample, observer: RecordedObserver, side: int) -> Array:
     for kind, observation in enumerate(observed):
         seen = condition(observation, side)
         row["sparse"][kind], row["landed"][kind] = seen.sparse, np.packbits(seen.projected)
-        row["there"][kind] = observation.valid and seen.projected.any()
+        # With nobody in the picture there is no view in use, whatever X the recording has.
+        row["there"][kind] = observation.valid and bool(observation.hands_exo) and seen.projected.any()
         row["text"][kind] = observation.description.encode()[:TEXT_BYTES]
         row["hands"][kind], row["sides"][kind] = _hand_numbers(observation)
     camera = sample.ego.frame.camera
@@ -282,4 +287,9 @@ def kept_hands(numbers: Array, sides: Array, width: int, mirrored: bool) -> list
 def kept_text(text: bytes, mirrored: bool) -> str:
     """A description; mirrored, what is left is right."""
     words = text.decode(errors="ignore")
-    return _SIDE.sub(lambda side: "right" if side[0] == "left" else "left", words) if mirrored else words
+    return _SIDE.sub(_other_side, words) if mirrored else words
+
+
+def _other_side(side: re.Match[str]) -> str:
+    other = "right" if side[0].lower() == "left" else "left"
+    return other.capitalize() if side[0][0].isupper() else other

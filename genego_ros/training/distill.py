@@ -15,12 +15,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from genego_ros.errors import GenEgoError
 from genego_ros.reconstruction.autoencoder import LiteAutoencoder
-from genego_ros.reconstruction.lite_file import load_lite
 from genego_ros.training.forms import Form
 from genego_ros.training.loop import Settings
-from genego_ros.training.unet import EgoDenoiser, Learning, UnetTask, cached_moments, chosen_settings
+from genego_ros.training.unet import EgoDenoiser, Learning, UnetTask, chosen_settings, trained
 
 TEACHER_STEPS = 8
 
@@ -29,16 +27,10 @@ def prepare(args: argparse.Namespace) -> tuple[DistillTask, Settings]:
     """What `./genego train distill` trains; the form is the teacher's.
 
     Raises:
-        GenEgoError: no teacher or VAE, no such data set or split, weights that do not fit or are missing.
+        GenEgoError: see `unet.trained`.
     """
-    if args.start is None or args.vae is None:
-        raise GenEgoError("train distill goes on from a trained U-Net: give --start lite.safetensors and its --vae")
-    teacher = load_lite(args.start)
-    network = EgoDenoiser.of(teacher)
-    form = Form.of(teacher.scheduler, teacher.config.start_noise)
-    learning = cached_moments(args, network.null_text)
-    task = DistillTask(network, form, teacher.vae, learning)
-    return task, replace(chosen_settings(), rate=2e-4)
+    network, form, vae, learning = trained(args)
+    return DistillTask(network, form, vae, learning), replace(chosen_settings(), rate=2e-4)
 
 
 class DistillTask(UnetTask):

@@ -12,10 +12,9 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from genego_ros.errors import GenEgoError
+from genego_ros.reconstruction.pipeline import TIMES
 from genego_ros.reconstruction.schedulers import is_flow
 
-TIMES = 1000
-"""Timesteps of a way."""
 FORMS = {"epsilon": "epsilon", "v": "v_prediction", "flow": None}
 """By name, what diffusers calls it."""
 LARGEST_SNR = 5.0

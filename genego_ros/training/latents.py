@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from genego_ros.atomic import whole
 from genego_ros.errors import GenEgoError
-from genego_ros.inputs import file_state
 from genego_ros.reconstruction.autoencoder import FACTOR, LATENT_CHANNELS, LiteAutoencoder, load_autoencoder
 from genego_ros.reconstruction.conditioning import picture_tensor
 from genego_ros.training.conditions import KINDS, kept_conditions
+from genego_ros.training.mapped import mapped_zeros
 from genego_ros.types import Array, ByteArray
 
 
@@ -32,19 +32,19 @@ def cached_latents(rows: Array, name: str, vae: Path, folder: Path) -> Array:
 
     Args:
         name: the rows' fingerprint.
-        vae: weights that `./genego train vae` made.
+        vae: weights that `./genego train vae` or `decoder` made; only the encoder counts.
 
     Raises:
         GenEgoError: the VAE cannot be read, or the folder cannot be written; names the cure.
     """
     network = load_autoencoder(vae)
     kind = latent_type(rows["target"].shape[1])
-    said = json.dumps([name, str(kind), file_state(vae)])
+    said = json.dumps([name, str(kind), encoder_state(network)])
     path = folder / f"latents-{hashlib.sha256(said.encode()).hexdigest()[:16]}.npy"
     try:
         if not path.exists():
             with whole(path) as growing:
-                latents = np.lib.format.open_memmap(growing, "w+", kind, rows.shape)
+                latents = mapped_zeros(growing, kind, rows.shape)
                 for index in tqdm(range(len(rows)), "encoding", unit="sample", disable=None):
                     latents[index] = row_latents(network, rows[index])
                 latents.flush()
@@ -53,12 +53,20 @@ def cached_latents(rows: Array, name: str, vae: Path, folder: Path) -> Array:
         raise GenEgoError(f"{path}: cannot be written ({error}); make room or choose another --cache") from error
 
 
+def encoder_state(vae: LiteAutoencoder) -> str:
+    """The sha256 of what makes the latents: two networks of the same one say the same."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(vae.encoder.state_dict().items()):
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def row_latents(vae: LiteAutoencoder, row: np.void) -> Array:
     """Of one moment: an array of no dimension, see `latent_type`. A kind that is not there keeps zeros."""
     found = np.zeros((), latent_type(row["target"].shape[0]))
     kinds = np.flatnonzero(row["there"]).tolist()
     filled = [kept_conditions(row, kind).filled for kind in kinds]
-    latents = encoded(vae, [row["target"], *filled])
+    latents = encoded(vae, [np.array(row["target"]), *filled])  # torch takes no pictures that it may not write to
     found["target"], found["filled"][kinds] = latents[0], latents[1:]
     return found
 

@@ -23,9 +23,10 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -47,7 +48,7 @@ from genego_ros.types import Array, ByteArray
 
 try:
     from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
+    from accelerate.state import AcceleratorState, PartialState
     from torch.utils.tensorboard import SummaryWriter
 except ModuleNotFoundError as missing:
     raise GenEgoError(
@@ -124,6 +125,8 @@ class Settings:
     """The highest learning rate: AdamW (Loshchilov and Hutter, 2019), raised linearly over the share `warmup` of the
     run, then lowered along a cosine to 0."""
     warmup: float = 0.05
+    cosine: bool = True
+    """Otherwise it stays where it is after the warmup."""
     weight_decay: float = 0.05
     """Not for biases and normalisations."""
     averaging: float = 0.999
@@ -158,21 +161,38 @@ class _Stop:
 
 
 class _Batches(Dataset[Mapping[str, Array]]):
-    """Batch `step` of a run, whoever asks for it and when: every epoch is a new order of all samples."""
+    """Batch `step` of a run, whoever asks for it and when: every epoch is a new order of all samples.
 
-    def __init__(self, samples: Samples, size: int, seed: int) -> None:
+    Args:
+        part: which of how many processes takes its share of it.
+    """
+
+    def __init__(self, samples: Samples, size: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
         if not len(samples):
             raise GenEgoError("there is no sample to train on; choose another split or data set")
-        self._samples, self._size, self._seed = samples, size, seed
+        self._samples, self._size, self._seed, self._part = samples, size, seed, part
 
     def __getitem__(self, step: int) -> Mapping[str, Array]:
-        places = np.arange(step * self._size, (step + 1) * self._size)
+        rank, processes = self._part
+        places = np.arange(step * self._size, (step + 1) * self._size)[rank::processes]
         epochs, within = np.divmod(places, len(self._samples))
         indices = np.concatenate([self._order(epoch)[within[epochs == epoch]] for epoch in np.unique(epochs)])
-        return self._samples.batch(indices, np.random.default_rng((self._seed, 1, step)))
+        return self._samples.batch(indices, np.random.default_rng((self._seed, 1, step, rank)))
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng((self._seed, 0, int(epoch))).permutation(len(self._samples))
+
+
+def check(settings: Settings) -> None:
+    """What no training takes.
+
+    Raises:
+        GenEgoError: it has no length or two, or a precision that the device has not.
+    """
+    if (settings.steps > 0) == (settings.minutes > 0):
+        raise GenEgoError("how long to train? Give --steps, --minutes or --epochs, a positive number, and only one")
+    if settings.device == "cpu" and settings.precision == "fp16":
+        raise GenEgoError("a CPU does not train in fp16: leave --precision out")
 
 
 def train(task: Task, settings: Settings, out: Path) -> bool:
@@ -188,8 +208,7 @@ def train(task: Task, settings: Settings, out: Path) -> bool:
         GenEgoError: nothing to train on, a folder that cannot be written or holds a run with other settings, a
             damaged checkpoint, a loss that is not finite.
     """
-    if (settings.steps > 0) == (settings.minutes > 0):
-        raise GenEgoError("how long to train? Give --steps or --minutes, a positive number, and not both")
+    check(settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -197,32 +216,45 @@ def train(task: Task, settings: Settings, out: Path) -> bool:
     return _Run(task, settings, out).go()
 
 
+def together(on_cpu: bool) -> PartialState:
+    """The processes of a run: one, or as many as torchrun started. Those that wait for the one that makes a cache do so
+    for long."""
+    return PartialState(cpu=on_cpu, timeout=timedelta(days=7))
+
+
 class _Run:
     def __init__(self, task: Task, settings: Settings, out: Path) -> None:
         self.task, self.settings, self.out = task, settings, out
         on_cpu = settings.device == "cpu"
-        batches = _Batches(task.samples, settings.batch, settings.seed)
-        self.state = read_checkpoint(out / CHECKPOINT, settings.device)
+        AcceleratorState._reset_state(reset_partial_state=True)  # it would keep the precision of an earlier run
+        processes = together(on_cpu)
+        self.rank, self.processes = processes.process_index, processes.num_processes
+        self.leads = processes.is_main_process
+        if settings.batch < self.processes:
+            raise GenEgoError(f"a batch of {settings.batch} for {self.processes} processes: give a larger --batch")
+        self.device = processes.device if self.processes > 1 else torch.device(settings.device)
+        batches = _Batches(task.samples, settings.batch, settings.seed, (self.rank, self.processes))
+        self.state = read_checkpoint(out / CHECKPOINT, str(self.device))
         precision = self.state["precision"] if self.state else settings.precision
         if precision == "auto":
-            batch = default_convert(batches[0])
-            precision = _faster(task, batch, torch.device(settings.device))
+            # Timings of several processes on one CPU need not agree.
+            timed = on_cpu and self.processes > 1
+            precision = "no" if timed else _faster(task, default_convert(batches[0]), self.device)
         self.batches, self.precision = batches, precision
-        if on_cpu and precision == "fp16":
-            raise GenEgoError("a CPU does not train in fp16: leave --precision out")
-        AcceleratorState._reset_state(reset_partial_state=True)  # it would keep the precision of an earlier run
+        check(replace(settings, precision=precision))
         self.accelerator = Accelerator(mixed_precision=precision, cpu=on_cpu)
-        if self.accelerator.num_processes > 1:
-            raise GenEgoError("training runs in one process on one device: start it without accelerate launch")
         if not on_cpu:
-            torch.cuda.set_device(settings.device)
-        self.device = torch.device(settings.device)
+            torch.cuda.set_device(self.device)
         network = task.network.to(self.device)
         groups = _groups(network, task.rates, settings.weight_decay)
         self.average = AveragedModel(network, multi_avg_fn=self._averaged, use_buffers=True)
         optimizer = torch.optim.AdamW(groups, lr=settings.rate)
         self.peaks = [group["lr"] * group.pop("factor") for group in optimizer.param_groups]
-        self.network, self.optimizer = self.accelerator.prepare(network, optimizer, device_placement=[False, False])
+        # In evaluation mode: `_learn` joins gradients, since tasks call parts of networks by name, which a wrapper
+        # for several processes would not see.
+        self.network = self.accelerator.prepare_model(network, device_placement=False, evaluation_mode=True)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer, device_placement=False)
+        self.board: Any = None
         self.step, self.seconds = 0, 0.0
         self.losses: dict[str, Tensor] = {}
 
@@ -230,25 +262,33 @@ class _Run:
         if self.state:
             self._resume(self.state)
             self.state = {}
-        _drop_after(self.out / LOG, self.step)
-        self._write_settings()
+        if self.leads:
+            _drop_after(self.out / LOG, self.step)
+            self._write_settings()
         began = time.monotonic() - self.seconds
         saved = validated = self.seconds
         settings = self.settings
         with (
             _signals() as stop,
-            SummaryWriter(str(self.out), purge_step=self.step) as board,
-            tqdm(total=settings.steps or None, initial=self.step, unit="step", dynamic_ncols=True) as bar,
+            SummaryWriter(str(self.out), purge_step=self.step) if self.leads else nullcontext() as self.board,
+            tqdm(
+                total=settings.steps or None,
+                initial=self.step,
+                unit="step",
+                dynamic_ncols=True,
+                disable=None if self.leads else True,
+            ) as bar,
         ):
-            self.board = board
             self.network.train()
             for batch in self._batches():
-                if stop.wanted or self._progress() >= 1:
+                if self._agreed(stop.wanted) or self._progress() >= 1:
                     break
                 self.losses = self._learn(batch)
                 self.step += 1
                 self.seconds = time.monotonic() - began
                 bar.update()
+                if not self.leads:
+                    continue
                 if self.step % settings.log_steps == 0:
                     self._note_losses(self.losses, bar)
                 if self.seconds - validated > 60 * settings.validate_minutes:
@@ -257,10 +297,20 @@ class _Run:
                 if self.seconds - saved > 60 * settings.checkpoint_minutes:
                     self._save()
                     saved = self.seconds
-            if not stop.wanted:
+            if self.leads and self._progress() >= 1:
                 self._validate()
-        self._save()
+        if self.leads:
+            self._save()
+        self.accelerator.wait_for_everyone()
         return self._progress() >= 1
+
+    def _agreed(self, stop: bool) -> bool:
+        """Whether any process was asked to stop; all take the time of the one that leads."""
+        if self.processes > 1:
+            said = torch.tensor([self.seconds if self.leads else 0.0, float(stop)], device=self.device)
+            self.seconds, asked = self.accelerator.reduce(said, "sum").tolist()
+            return asked > 0
+        return stop
 
     def _write_settings(self) -> None:
         said = {**asdict(self.settings), "precision": self.precision}
@@ -289,13 +339,18 @@ class _Run:
 
     def _learn(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         # Whatever a network draws (dropout) depends on the step too, not on what ran before.
-        torch.manual_seed((self.settings.seed * 1_000_003 + self.step) % 2**63)
-        factor = _schedule(self._progress(), self.settings.warmup)
+        torch.manual_seed((self.settings.seed * 1_000_003 + self.step + (self.rank << 40)) % 2**63)
+        factor = _schedule(self._progress(), self.settings.warmup, self.settings.cosine)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         # The network computes in mixed precision and gives float32 back, so that losses are summed in float32.
         losses = self.task.losses(self.network, batch)
         self.accelerator.backward(losses["loss"])
+        if self.processes > 1:
+            for group in self.optimizer.param_groups:
+                for parameter in group["params"]:
+                    gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                    parameter.grad = self.accelerator.reduce(gradient, "mean")
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.largest_gradient)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -389,7 +444,9 @@ class _Run:
     def _identity(self) -> dict[str, Any]:
         """All that a run's result depends on, but for its length."""
         settings = asdict(self.settings)
-        own = {name: settings[name] for name in ("batch", "rate", "warmup", "weight_decay", "averaging", "seed")}
+        own = {
+            name: settings[name] for name in ("batch", "rate", "warmup", "cosine", "weight_decay", "averaging", "seed")
+        }
         return {**own, "configuration": json.dumps(dict(self.task.configuration)), "data": self.task.fingerprint}
 
 
@@ -427,12 +484,12 @@ def _groups(network: nn.Module, rates: Mapping[str, float], weight_decay: float)
     ]
 
 
-def _schedule(progress: float, warmup: float) -> float:
+def _schedule(progress: float, warmup: float, cosine: bool) -> float:
     """Factor on the learning rate, 0 to 1, after a share of the run."""
     if progress < warmup:
         # The first step must not be lost on a factor of 0.
         return max(progress / warmup, 1e-3)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup)))) if cosine else 1.0
 
 
 @contextmanager

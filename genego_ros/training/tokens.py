@@ -15,6 +15,7 @@ from tqdm import tqdm
 from genego_ros.atomic import whole
 from genego_ros.errors import GenEgoError
 from genego_ros.reconstruction.text import NullText, embed
+from genego_ros.training.mapped import mapped_zeros
 from genego_ros.types import Array
 
 _BATCH = 32
@@ -32,7 +33,7 @@ def cached_tokens(texts: Sequence[str], tokenizer: Any, encoder: Any, null: Null
     try:
         if not path.exists():
             with whole(path) as growing:
-                rows = np.lib.format.open_memmap(growing, "w+", np.float16, shape)
+                rows = mapped_zeros(growing, np.dtype(np.float16), shape)
                 for start in tqdm(range(0, len(texts), _BATCH), "reading", unit="batch", disable=None):
                     some = texts[start : start + _BATCH]
                     rows[start : start + len(some)] = embed(tokenizer, encoder, null, some).half().numpy()

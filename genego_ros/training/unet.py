@@ -24,13 +24,13 @@ from genego_ros.inputs import file_state
 from genego_ros.parameters import Parameters, parse_assignments
 from genego_ros.reconstruction.autoencoder import LATENT_CHANNELS, LiteAutoencoder, load_autoencoder
 from genego_ros.reconstruction.lite_file import load_lite, save_lite
-from genego_ros.reconstruction.pipeline import INPUT_CHANNELS, EgoPipeline
+from genego_ros.reconstruction.pipeline import INPUT_CHANNELS, EgoPipeline, from_splat
 from genego_ros.reconstruction.pose_encoder import GenEgoPoseEncoder
 from genego_ros.reconstruction.text import NullText
 from genego_ros.reconstruction.text_models import load_minilm
 from genego_ros.training.conditions import KINDS, Source, cached_conditions, kept_conditions, kept_text
 from genego_ros.training.forms import Form
-from genego_ros.training.latents import cached_latents
+from genego_ros.training.latents import cached_latents, encoder_state
 from genego_ros.training.loop import Settings
 from genego_ros.training.tokens import cached_tokens
 from genego_ros.training.vae import SIDE
@@ -63,17 +63,41 @@ def prepare(args: argparse.Namespace) -> tuple[UnetTask, Settings]:
     """
     if args.vae is None:
         raise GenEgoError("train unet works on latents: give the network that makes them, --vae weights.safetensors")
-    start_noise = args.start_noise
-    if args.form == "flow" and start_noise is None:
-        start_noise = START_NOISE
-    form = Form(args.form, start_noise)
     if args.start:
-        network = EgoDenoiser.of(load_lite(args.start))
+        pipeline = load_lite(args.start)
+        network, form = EgoDenoiser.of(pipeline), Form.of(pipeline.scheduler, pipeline.config.start_noise)
+        if args.form not in (None, form.name) or args.start_noise not in (None, form.start_noise):
+            noise = "" if form.start_noise is None else f" with --start-noise {form.start_noise:g}"
+            raise GenEgoError(f"{args.start} was trained with --form {form.name}{noise}: it goes on with that alone")
     else:
+        name = args.form or "flow"
+        form = Form(name, START_NOISE if name == "flow" and args.start_noise is None else args.start_noise)
         null = NullText()
-        network = EgoDenoiser(start_unet(null.config["width"]), GenEgoPoseEncoder(), null)
+        unet = start_unet(null.config["width"])
+        network = EgoDenoiser(unet, GenEgoPoseEncoder(), null, form.start_noise is not None)
     moments = cached_moments(args, network.null_text)
     return UnetTask(network, form, load_autoencoder(args.vae), moments), chosen_settings()
+
+
+def trained(args: argparse.Namespace) -> tuple[EgoDenoiser, Form, LiteAutoencoder, Learning]:
+    """What goes on from a trained U-Net: it, its form, the VAE and the moments.
+
+    Raises:
+        GenEgoError: no U-Net or VAE is named, they do not belong together, no such data set or split, weights that do
+            not fit or are missing.
+    """
+    if args.start is None or args.vae is None:
+        raise GenEgoError(
+            f"train {args.model} goes on from a trained U-Net: give --start lite.safetensors and its --vae"
+        )
+    pipeline, vae = load_lite(args.start), load_autoencoder(args.vae)
+    if encoder_state(vae) != encoder_state(pipeline.vae):
+        raise GenEgoError(f"{args.vae}: the latents of {args.start} are others: give the VAE that it was trained with")
+    network = EgoDenoiser.of(pipeline)
+    form = Form.of(pipeline.scheduler, pipeline.config.start_noise)
+    learning = cached_moments(args, network.null_text)
+    learning.fingerprint += f" {file_state(args.start)}"  # a run does not go on with another teacher
+    return network, form, vae, learning
 
 
 def chosen_settings() -> Settings:
@@ -83,7 +107,7 @@ def chosen_settings() -> Settings:
 
 def start_unet(width: int) -> UNet2DConditionModel:
     """Of 7.6 M parameters, not trained; attends to tokens of this width at 1/2 and 1/4 of the latents' size."""
-    return UNet2DConditionModel(
+    unet: Any = UNet2DConditionModel(
         in_channels=INPUT_CHANNELS,
         out_channels=LATENT_CHANNELS,
         block_out_channels=CHANNELS,
@@ -94,16 +118,26 @@ def start_unet(width: int) -> UNet2DConditionModel:
         cross_attention_dim=width,
         attention_head_dim=4,
     )
+    nn.init.zeros_(unet.conv_out.weight)
+    network: UNet2DConditionModel = unet
+    return network
 
 
 class EgoDenoiser(nn.Module):
-    """What learns together."""
+    """What learns together.
+
+    Args:
+        from_splat: whether the way begins at the filled splat, see `pipeline.from_splat`.
+    """
 
     unet: Any
 
-    def __init__(self, unet: UNet2DConditionModel, pose_encoder: GenEgoPoseEncoder, null_text: NullText) -> None:
+    def __init__(
+        self, unet: UNet2DConditionModel, pose_encoder: GenEgoPoseEncoder, null_text: NullText, from_splat: bool
+    ) -> None:
         super().__init__()
         self.unet, self.pose_encoder, self.null_text = unet, pose_encoder, null_text
+        self.from_splat = from_splat
         self.requires_grad_(True)
 
     @classmethod
@@ -116,7 +150,7 @@ class EgoDenoiser(nn.Module):
         pose_encoder, null_text = pipeline.pose_encoder, pipeline.null_text
         if not isinstance(pose_encoder, GenEgoPoseEncoder) or null_text is None or not pipeline.config.fill:
             raise GenEgoError("only a pipeline of our own layout is trained: give lite.safetensors of ./genego train")
-        return cls(pipeline.unet, pose_encoder, null_text)
+        return cls(pipeline.unet, pose_encoder, null_text, pipeline.config.start_noise is not None)
 
     def forward(self, noisy: Tensor, time: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """What it says of z_t, float (N, 4, h, w).
@@ -130,9 +164,9 @@ class EgoDenoiser(nn.Module):
         pose = self.pose_encoder(pose_map, batch["projected"].float(), lambda picture: picture)
         described = batch["described"].view(-1, 1, 1)
         tokens = torch.where(described, batch["tokens"].float(), self.null_text.learned)
-        channels = torch.cat((noisy, pose, batch["filled"].float()), 1)
-        said: Tensor = self.unet(channels, time, encoder_hidden_states=tokens).sample
-        return said
+        filled = batch["filled"].float()
+        said: Tensor = self.unet(torch.cat((noisy, pose, filled), 1), time, encoder_hidden_states=tokens).sample
+        return from_splat(said, noisy, filled, time) if self.from_splat else said
 
 
 class Moments:
@@ -149,12 +183,14 @@ class Moments:
         self.rows, self.latents, self.tokens, self.words = rows, latents, tokens, words
         self.usable = np.flatnonzero(rows["there"].any(axis=1))
 
-    def example(self, index: int, kind: int, mirrored: bool) -> dict[str, Array]:
+    def example(self, index: int, kind: int, mirrored: bool, pictured: bool = False) -> dict[str, Array]:
         """A moment as the network is shown it: a row of `MomentSamples.batch` without what is drawn."""
         row, latents, way = self.rows[index], self.latents[index], int(mirrored)
         seen = kept_conditions(row, kind, mirrored)
         text = kept_text(row["text"][kind], mirrored)
+        truth = row["target"][:, ::-1] if mirrored else row["target"]
         return {
+            **({"truth": truth, "splat": seen.filled} if pictured else {}),
             "target": latents["target"][way],
             "filled": latents["filled"][kind, way],
             "projected": seen.projected[None].astype(np.uint8),
@@ -164,11 +200,23 @@ class Moments:
         }
 
 
-class MomentSamples:
-    """`training.loop.Samples`: moments by one of their kinds of conditions, in a mirror as often as not."""
+def drawn_kind(there: Array, rng: np.random.Generator) -> int:
+    """One of a moment's kinds of conditions, of those that are there, by their `SHARES`."""
+    shares = np.array(SHARES) * there
+    if not shares.any():  # kinds that are never drawn
+        shares = there.astype(np.float64)
+    return int(rng.choice(len(KINDS), p=shares / shares.sum()))
 
-    def __init__(self, moments: Moments) -> None:
-        self._moments = moments
+
+class MomentSamples:
+    """`training.loop.Samples`: moments by one of their kinds of conditions, in a mirror as often as not.
+
+    Args:
+        pictured: whether pictures come beside the latents.
+    """
+
+    def __init__(self, moments: Moments, pictured: bool = False) -> None:
+        self._moments, self._pictured = moments, pictured
 
     def __len__(self) -> int:
         return len(self._moments.usable)
@@ -176,16 +224,14 @@ class MomentSamples:
     def batch(self, indices: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Array]:
         """With S pixels a side and s elements of a latent: `target`, `filled` float16 and `noise` float32
         (N, 4, s, s); `projected` uint8 (N, 1, S, S) of 0 and 1; `pose_map` uint8 (N, S, S, 3); `tokens` float16
-        (N, tokens, width); `described` bool (N,); `share` float32 (N,), see `Form.question`."""
+        (N, tokens, width); `described` bool (N,); `share` float32 (N,), see `Form.question`. Pictured, `truth` and
+        `splat`, the filled one, uint8 (N, S, S, 3)."""
         rows = [self._row(int(self._moments.usable[index]), rng) for index in indices]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _row(self, index: int, rng: np.random.Generator) -> dict[str, Array]:
-        shares = np.array(SHARES) * self._moments.rows[index]["there"]
-        if not shares.any():  # a kind that is never drawn
-            shares = self._moments.rows[index]["there"].astype(np.float64)
-        kind = int(rng.choice(len(KINDS), p=shares / shares.sum()))
-        row = self._moments.example(index, kind, bool(rng.random() < 0.5))
+        kind = drawn_kind(self._moments.rows[index]["there"], rng)
+        row = self._moments.example(index, kind, bool(rng.random() < 0.5), self._pictured)
         if rng.random() < NO_TEXT:
             row["described"] = np.array(False)
         if rng.random() < NO_POSE:
@@ -211,7 +257,7 @@ def cached_moments(args: argparse.Namespace, null: NullText) -> Learning:
     Raises:
         GenEgoError: see `cached_conditions` and `cached_latents`; MiniLM is not installed.
     """
-    load_autoencoder(args.vae)  # so that it is refused before hours of observing
+    vae = load_autoencoder(args.vae)  # refused before hours of observing
     encoder, tokenizer = load_minilm()
     _, ids = listed(args.dataset, args.split)
     parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
@@ -225,7 +271,7 @@ def cached_moments(args: argparse.Namespace, null: NullText) -> Learning:
     learned, held_out = (
         Moments(rows, cached_latents(rows, name, args.vae, folder), tokens, words) for rows, name in observed
     )
-    fingerprint = " ".join([*(name for _, name in observed), file_state(args.vae)])
+    fingerprint = " ".join([*(name for _, name in observed), encoder_state(vae)])
     return Learning(learned, held_out, fingerprint, encoder, tokenizer)
 
 
@@ -263,7 +309,8 @@ class UnetTask:
     rates: Mapping[str, float] = {}
 
     def __init__(self, network: EgoDenoiser, form: Form, vae: LiteAutoencoder, learning: Learning) -> None:
-        self.network: nn.Module = network
+        # A processor learns a third faster so.
+        self.network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.form, self.vae = form, vae.requires_grad_(False)
         self.samples = MomentSamples(learning.learned)
         self.configuration: Mapping[str, Any] = {
@@ -271,6 +318,7 @@ class UnetTask:
             "channels": list(network.unet.config["block_out_channels"]),
         }
         self.fingerprint = learning.fingerprint
+        self.held_out = learning.held_out
         self._learning = learning
 
     def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -283,7 +331,7 @@ class UnetTask:
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
         """The loss, and PSNR in dB of pictures, on recordings that are not learned from."""
-        moments = self._learning.held_out
+        moments = self.held_out
         if not len(moments.usable):
             return {}
         samples, device = MomentSamples(moments), next(network.parameters()).device
@@ -291,8 +339,11 @@ class UnetTask:
         for some in np.array_split(np.arange(len(samples)), -(-len(samples) // MEASURED_AT_ONCE)):
             tensors = {name: torch.from_numpy(values).to(device) for name, values in samples.batch(some, rng).items()}
             losses.append(len(some) / len(samples) * float(self.losses(network, tensors)["loss"]))
-        measures = {"loss": sum(losses)}
-        pipeline = self.pipeline(network)
+        return {"loss": sum(losses), **self.measured(self.pipeline(network))}
+
+    def measured(self, pipeline: EgoPipeline) -> dict[str, float]:
+        """PSNR in dB of pictures of held-out moments, by kind of conditions and steps."""
+        measures = {}
         for kind in range(len(KINDS)):
             rows = [row for row in self._spread(PICTURED) if row["there"][kind]]
             for steps in STEPS if rows else ():
@@ -321,10 +372,14 @@ class UnetTask:
     def pipeline(self, network: nn.Module) -> EgoPipeline:
         """The whole, with this network in it."""
         assert isinstance(network, EgoDenoiser)
+        return self.joined(network, self.vae)
+
+    def joined(self, network: EgoDenoiser, vae: LiteAutoencoder) -> EgoPipeline:
+        """The whole of these parts."""
         device = next(network.parameters()).device
-        nn.Module.to(self.vae, device)
+        nn.Module.to(vae, device)
         return EgoPipeline(
-            self.vae,
+            vae,
             network.unet,
             self._learning.text_encoder.to(device),
             self._learning.tokenizer,
@@ -337,9 +392,9 @@ class UnetTask:
 
     def _spread(self, count: int) -> list[np.void]:
         """Some held-out moments."""
-        usable = self._learning.held_out.usable
+        usable = self.held_out.usable
         places = np.linspace(0, len(usable) - 1, min(count, len(usable))).astype(int)
-        return [self._learning.held_out.rows[usable[place]] for place in places]
+        return [self.held_out.rows[usable[place]] for place in places]
 
     def _pictures(self, pipeline: EgoPipeline, rows: Sequence[np.void], kind: int, steps: int) -> ByteArray:
         """uint8 (N, S, S, 3)."""

@@ -111,14 +111,10 @@ class VaeTask:
         self.fingerprint = views_fingerprint(dataset, learned, held_out)
 
     def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """How far pixels are off, and how far the steps between neighbours are, which a blurred picture lacks."""
+        """How far pictures are off, and latents from their measure."""
         truth = batch["pictures"].permute(0, 3, 1, 2) / 127.5 - 1
         found, latents = (made.float() for made in network(truth))
-        pixels, edges = _far(found - truth).mean(), found.new_zeros(())
-        difference = found - truth
-        for _ in range(SCALES):
-            edges = edges + _far(difference.diff(dim=-1)).mean() + _far(difference.diff(dim=-2)).mean()
-            difference = functional.avg_pool2d(difference, 2)
+        pixels, edges = fidelity(found, truth)
         unit = (latents.square().mean((0, 2, 3)) - 1).square().mean()
         return {"loss": pixels + EDGES * edges + UNIT * unit, "pixels": pixels, "edges": edges, "unit": unit}
 
@@ -158,6 +154,20 @@ def reconstructed(network: nn.Module, picture: ByteArray) -> ByteArray:
     truth = torch.from_numpy(picture).to(device).permute(2, 0, 1)[None] / 127.5 - 1
     found = network.decode(network.encode(truth).latents).sample.clamp(-1, 1)
     return np.asarray(((found[0] + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy())
+
+
+def fidelity(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """How far pixels are off, and how far the steps between neighbours are, which a blurred picture lacks.
+
+    Args:
+        found, truth: float (N, 3, H, W) in [-1, 1].
+    """
+    difference = found - truth
+    pixels, edges = _far(difference).mean(), found.new_zeros(())
+    for _ in range(SCALES):
+        edges = edges + _far(difference.diff(dim=-1)).mean() + _far(difference.diff(dim=-2)).mean()
+        difference = functional.avg_pool2d(difference, 2)
+    return pixels, edges
 
 
 def _far(difference: Tensor) -> Tensor:

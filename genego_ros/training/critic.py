@@ -1,0 +1,74 @@
+"""A critic that learns to tell made pictures from true ones, for networks that learn to leave it nothing to tell.
+
+A mean over all pictures that may be meant is a blur, and the squared error asks for just that; a critic sees it at once
+(Goodfellow et al., 2014; patches: Isola et al., CVPR 2017; hinge: Lim and Ye, 2017; feature matching: Wang et al.,
+pix2pixHD, CVPR 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+_SLOPE = 0.2
+
+
+class Critic(nn.Module):
+    """Judges patches of about 46 pixels, of pictures in [-1, 1].
+
+    Args:
+        channels: at 1/2, 1/4 and 1/8 of the size.
+    """
+
+    def __init__(self, channels: Sequence[int] = (32, 64, 128)) -> None:
+        super().__init__()
+        widths = (3, *channels)
+        self.layers = nn.ModuleList(
+            spectral_norm(nn.Conv2d(before, after, 4, stride=2, padding=1)) for before, after in pairwise(widths)
+        )
+        self.verdict = spectral_norm(nn.Conv2d(channels[-1], 1, 3, padding=1))
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """Its features, from fine to coarse, and last the verdict, float (N, 1, h, w): above 0 true, below made."""
+        found = []
+        for layer in self.layers:
+            pictures = functional.leaky_relu(layer(pictures), _SLOPE)
+            found.append(pictures)
+        return [*found, self.verdict(pictures)]
+
+
+def duel(critic: Critic, made: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What is minimised by whom.
+
+    Args:
+        made, truth: float (N, 3, H, W) in [-1, 1].
+
+    Returns:
+        fooling: by what makes pictures: how little the critic takes them for true ones.
+        matching: by the same: how far the critic's features of them are from those of the truth.
+        telling: by the critic alone: how little it tells the two apart.
+    """
+    with _fixed(critic):
+        *seen, verdict = critic(made)
+        with torch.no_grad():
+            *meant, _ = critic(truth)
+    matching = torch.stack([functional.l1_loss(a, b) for a, b in zip(seen, meant, strict=True)]).mean()
+    of_made, of_truth = critic(torch.cat((made.detach(), truth)))[-1].chunk(2)
+    telling = functional.relu(1 + of_made).mean() + functional.relu(1 - of_truth).mean()
+    return -verdict.mean(), matching, telling
+
+
+@contextmanager
+def _fixed(critic: Critic) -> Iterator[None]:
+    """In here it learns nothing."""
+    critic.requires_grad_(False)
+    try:
+        yield
+    finally:
+        critic.requires_grad_(True)

@@ -1,0 +1,135 @@
+"""`./genego train finish`: pictures of one to four steps against a critic: the U-Net and the decoder together.
+
+A squared error in the latents' space asks for the mean of all pictures that may be meant; where few steps are taken,
+that mean is what comes, and where the splat lies beside its place, a blur of it. Here each step's own guess of the
+picture is decoded. It has to look like a true picture to a critic, to have the colours of the truth from afar, and to
+keep what the splat shows (adversarial diffusion distillation, Sauer et al., ECCV 2024, without its teacher, whose place
+the true pictures take). The encoder is left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from genego_ros.errors import GenEgoError
+from genego_ros.reconstruction.autoencoder import FACTOR, LiteAutoencoder
+from genego_ros.reconstruction.pipeline import TIMES, EgoPipeline
+from genego_ros.training.critic import Critic, duel
+from genego_ros.training.forms import Form
+from genego_ros.training.loop import Settings
+from genego_ros.training.unet import (
+    EgoDenoiser,
+    Learning,
+    MomentSamples,
+    UnetTask,
+    chosen_settings,
+    trained,
+)
+
+WAYS = (1, 2, 4)
+"""Steps that pictures are made in; each as often as the others, and each of its steps."""
+FAR, KEPT, MATCHING, FOOLING = 1.0, 1.0, 0.5, 0.1
+"""Weights: of the colours from afar, of the splat, of the critic's features, of its verdict."""
+BLOT = 16
+"""Pixels a side that colours are averaged over to be seen from afar: an estimated splat lies a little beside its place,
+and an error of every pixel by itself would ask for a blur."""
+WINDOW = 16
+"""Elements of a latent a side that are decoded of each picture, at a random place: all of it costs four times as much
+and tells little more."""
+MARGIN = 1
+"""Elements at the border of the window that are not judged: what lies beyond it is missing to them."""
+
+
+def prepare(args: argparse.Namespace) -> tuple[FinishTask, Settings]:
+    """What `./genego train finish` trains.
+
+    Raises:
+        GenEgoError: see `unet.trained`; the network is no flow from the splat.
+    """
+    network, form, vae, learning = trained(args)
+    if form.start_noise is None:
+        raise GenEgoError(f"{args.start}: only a flow that begins at the splat is finished: train unet --form flow")
+    settings = replace(chosen_settings(), batch=8, rate=1e-4, weight_decay=0.0, averaging=0.998, precision="no")
+    return FinishTask(network, form, vae, learning), settings
+
+
+class Studio(nn.Module):
+    """All that learns here."""
+
+    def __init__(self, denoiser: EgoDenoiser, vae: LiteAutoencoder) -> None:
+        super().__init__()
+        self.denoiser, self.vae, self.critic = denoiser, vae, Critic()
+
+    def train(self, mode: bool = True) -> Studio:
+        super().train(mode)
+        self.vae.encoder.eval()  # its statistics stay what they are, too
+        return self
+
+
+class FinishTask(UnetTask):
+    """A `training.loop.Task`."""
+
+    rates: Mapping[str, float] = {"vae.encoder": 0.0, "critic": 4.0}
+
+    def __init__(self, network: EgoDenoiser, form: Form, vae: LiteAutoencoder, learning: Learning) -> None:
+        super().__init__(network, form, vae, learning)
+        self.network = Studio(network, vae.requires_grad_(True))
+        self.samples = MomentSamples(learning.learned, pictured=True)
+
+    def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """How far a step's decoded guess is off, from afar and from the splat, and what the critic says of it."""
+        assert isinstance(network, Studio)
+        steps = WAYS[int(torch.randint(len(WAYS), ()))]
+        taken = int(torch.randint(steps, ()))
+        guess = self._guess(network.denoiser, batch, steps, taken)
+        row, column = torch.randint(guess.shape[-1] - WINDOW + 1, (2,)).tolist()
+        window = guess[..., row : row + WINDOW, column : column + WINDOW]
+        made = _judged(network.vae.decode(window).sample)
+        truth, splat = (_judged(_cut(batch[name], row, column)) for name in ("truth", "splat"))
+        landed = _judged(_cut(batch["projected"].permute(0, 2, 3, 1) * 255, row, column)) > 0
+        far = functional.l1_loss(functional.avg_pool2d(made, BLOT), functional.avg_pool2d(truth, BLOT))
+        kept = ((made - splat).abs() * landed).mean()
+        fooling, matching, telling = duel(network.critic, made, truth)
+        loss = FAR * far + KEPT * kept + MATCHING * matching + FOOLING * fooling + telling
+        parts = {"far": far, "kept": kept, "fooling": fooling, "matching": matching, "telling": telling}
+        return {"loss": loss, **parts}
+
+    def _guess(self, denoiser: EgoDenoiser, batch: Mapping[str, Tensor], steps: int, taken: int) -> Tensor:
+        """The picture's latents, float (N, 4, s, s), as one step of the way sees them; those before it, which learn
+        nothing, lead there."""
+        z = self.form.origin(batch["filled"].float(), batch["noise"])
+        for step in range(taken + 1):
+            share = 1 - step / steps
+            with torch.set_grad_enabled(step == taken):
+                velocity = denoiser(z, torch.full((len(z),), TIMES * share, device=z.device), batch).float()
+            if step < taken:
+                z = z - velocity / steps
+        return z - share * velocity
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """PSNR in dB of pictures of recordings that are not learned from."""
+        return self.measured(self.pipeline(network)) if len(self.held_out.usable) else {}
+
+    def pipeline(self, network: nn.Module) -> EgoPipeline:
+        """The whole, with the decoder as it is now, and without the critic."""
+        assert isinstance(network, Studio)
+        return self.joined(network.denoiser, network.vae)
+
+
+def _cut(pictures: Tensor, row: int, column: int) -> Tensor:
+    """The window of uint8 (N, S, S, 3) pictures, as float (N, 3, h, w) in [-1, 1]."""
+    side = WINDOW * FACTOR
+    top, left = row * FACTOR, column * FACTOR
+    return pictures[:, top : top + side, left : left + side].permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def _judged(pictures: Tensor) -> Tensor:
+    margin = MARGIN * FACTOR
+    return pictures[..., margin:-margin, margin:-margin]
