@@ -11,6 +11,7 @@ import argparse
 import math
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,17 +93,16 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         GenEgoError: the source cannot be played, or breaks off; what is readable was published before.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with _node() as node:
-        pace = Pace(args.rate, _Ticker(node) if args.clock else None, args.clock or 0.0)
+    with _node() as node, _Stop() as stop:
+        pace = Pace(args.rate, _Ticker(node) if args.clock else None, args.clock or 0.0, stop.sleep)
         try:
             source = _source(node, args)
             if args.wait > 0:
-                _wait_for_subscribers(node, source, args.subscribers, args.wait)
+                _wait_for_subscribers(node, source, args.subscribers, args.wait, stop.sleep)
             _play(source, pace, args)
             for publisher in source.publishers:
                 publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
-        except KeyboardInterrupt:
+        except _StoppedError:
             node.get_logger().info("stopped")
         finally:
             if pace.events:
@@ -110,9 +110,44 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+class _StoppedError(Exception):
+    """Ctrl-C or SIGTERM came."""
+
+
+class _Stop:
+    """Ctrl-C and SIGTERM as an error where the player waits, and nowhere else: raised inside of a callback or a
+    finalizer of another package, an interruption can get lost or leave a lock behind. The second one is answered as
+    ever."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Stop:
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _: Any) -> None:
+        self._asked.set()
+        signal.signal(number, signal.default_int_handler)
+
+    def sleep(self, seconds: float) -> None:
+        """Returns after so long, at once where that is not positive.
+
+        Raises:
+            _StoppedError: as soon as somebody asked for it.
+        """
+        if self._asked.wait(max(seconds, 0.0)):
+            raise _StoppedError
+
+
 @contextmanager
 def _node() -> Iterator[Node]:
-    # Python's own Ctrl-C is wanted: rclpy's would end the context under the last messages.
+    # rclpy's own Ctrl-C would end the context under the last messages.
     context = rclpy.Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("genego_play", context=context, start_parameter_services=False)
@@ -150,10 +185,21 @@ class _Ticker:
 
 
 class Pace:
-    """Waits for events of a recorded time on one absolute schedule, ticking the simulated clock meanwhile."""
+    """Waits for events of a recorded time on one absolute schedule, ticking the simulated clock meanwhile.
 
-    def __init__(self, rate: float, tick: Callable[[int], None] | None = None, tick_hz: float = 0.0) -> None:
+    Args:
+        sleep: waits for so many seconds, which need not be positive; may end it all by an error.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        tick: Callable[[int], None] | None = None,
+        tick_hz: float = 0.0,
+        sleep: Callable[[float], None] = lambda seconds: time.sleep(max(seconds, 0.0)),
+    ) -> None:
         self._rate = rate
+        self._sleep = sleep
         self._tick = tick
         self._period_ns = round(1e9 / tick_hz) if tick else 0
         self._origin: tuple[int, int] | None = None
@@ -179,10 +225,10 @@ class Pace:
         """Returns when the event of this time is due."""
         due_ns = self._due(time_ns)
         while self._tick and self._next_tick_ns < due_ns:
-            _sleep_until(self._next_tick_ns)
+            self._sleep_until(self._next_tick_ns)
             self._tick_to(self._time_at(self._next_tick_ns))
             self._next_tick_ns += self._period_ns
-        _sleep_until(due_ns)
+        self._sleep_until(due_ns)
         # Nobody shall get a message from the future of the clock.
         self._tick_to(time_ns)
         lag_ns = time.monotonic_ns() - due_ns
@@ -196,6 +242,9 @@ class Pace:
             self._ticked_ns = time_ns
             self._tick(time_ns)
 
+    def _sleep_until(self, wall_ns: int) -> None:
+        self._sleep((wall_ns - time.monotonic_ns()) / 1e9)
+
     def _due(self, time_ns: int) -> int:
         assert self._origin
         return self._origin[0] + round((time_ns - self._origin[1]) / self._rate)
@@ -205,12 +254,9 @@ class Pace:
         return self._origin[1] + round((wall_ns - self._origin[0]) * self._rate)
 
 
-def _sleep_until(wall_ns: int) -> None:
-    if (left := wall_ns - time.monotonic_ns()) > 0:
-        time.sleep(left / 1e9)
-
-
-def _wait_for_subscribers(node: Node, source: Source, wanted: int, at_most_s: float) -> None:
+def _wait_for_subscribers(
+    node: Node, source: Source, wanted: int, at_most_s: float, sleep: Callable[[float], None]
+) -> None:
     topics = ", ".join(publisher.topic_name for publisher in source.publishers)
     node.get_logger().info(f"waiting up to {at_most_s:g} s for {wanted} subscriber(s) of one of {topics}")
     begin = changed = time.monotonic()
@@ -219,7 +265,7 @@ def _wait_for_subscribers(node: Node, source: Source, wanted: int, at_most_s: fl
         if max(counts) < wanted and time.monotonic() > begin + at_most_s:
             node.get_logger().warning(f"{max(counts)} subscriber(s) have come; playing all the same")
             return
-        time.sleep(0.02)
+        sleep(0.02)
         now = [publisher.get_subscription_count() for publisher in source.publishers]
         if now != counts:
             counts, changed = now, time.monotonic()
