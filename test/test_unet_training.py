@@ -324,7 +324,7 @@ def finished(folder: Path, out: Path) -> tuple[FinishTask, Settings]:
     """What `train finish` trains, from a network that is not trained."""
     task = prepared(folder, "flow")
     task.export(task.network, out)
-    given = {"model": "finish", "out": out, "cache": folder / "cache", "start": out / LITE}
+    given = {"model": "finish", "out": out, "cache": folder / "cache", "start": out / LITE, "vae": None}
     return finish.prepare(arguments(folder, **given))
 
 
@@ -413,8 +413,8 @@ def test_what_is_missing_is_said(folder: Path) -> None:
         unet.prepare(arguments(folder, vae=None))
     with pytest.raises(GenEgoError, match=r"--start-noise 0\.3: a positive number is wanted, and --form flow"):
         unet.prepare(arguments(folder, form="v", start_noise=0.3))
-    with pytest.raises(GenEgoError, match=r"give --start lite\.safetensors and its --vae"):
-        distill.prepare(arguments(folder))
+    with pytest.raises(GenEgoError, match=r"train distill .* give --start lite\.safetensors"):
+        distill.prepare(arguments(folder, model="distill"))
 
 
 def test_only_what_observes_takes_stage_1s_parameters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

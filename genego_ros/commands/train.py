@@ -62,7 +62,13 @@ OPTIONS = {
     "precision": Option(str, None, "of the sums; auto is bf16 where that is faster", choices=PRECISIONS),
     "device": Option(str, "auto", "auto, cpu or cuda:N"),
     "workers": Option(int, None, "processes that prepare batches"),
-    "vae": Option(Path, None, "weights that train vae or decoder made", "FILE", models=("unet", "distill", "finish")),
+    "vae": Option(
+        Path,
+        None,
+        "weights of train vae or decoder; for the latter two by default that of --start",
+        "FILE",
+        models=("unet", "distill", "finish"),
+    ),
     "form": Option(
         str, None, "what the U-Net predicts (default flow, or that of --start)", choices=FORMS, models=("unet",)
     ),

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from genego_ros.atomic import whole
 from genego_ros.errors import GenEgoError
-from genego_ros.reconstruction.autoencoder import FACTOR, LATENT_CHANNELS, LiteAutoencoder, load_autoencoder
+from genego_ros.reconstruction.autoencoder import FACTOR, LATENT_CHANNELS, LiteAutoencoder
 from genego_ros.reconstruction.conditioning import picture_tensor
 from genego_ros.training.conditions import KINDS, kept_conditions
 from genego_ros.training.mapped import mapped_zeros
@@ -27,26 +27,25 @@ def latent_type(side: int) -> np.dtype[np.void]:
     return np.dtype([("target", "<f2", latent), ("filled", "<f2", (len(KINDS), *latent))])
 
 
-def cached_latents(rows: Array, name: str, vae: Path, folder: Path) -> Array:
+def cached_latents(rows: Array, name: str, vae: LiteAutoencoder, folder: Path) -> Array:
     """The latents of rows of conditions, on the disk; made in `folder` where they do not lie there already.
 
     Args:
         name: the rows' fingerprint.
-        vae: weights that `./genego train vae` or `decoder` made; only the encoder counts.
+        vae: in evaluation mode; only its encoder counts.
 
     Raises:
-        GenEgoError: the VAE cannot be read, or the folder cannot be written; names the cure.
+        GenEgoError: the folder cannot be written; names the cure.
     """
-    network = load_autoencoder(vae)
     kind = latent_type(rows["target"].shape[1])
-    said = json.dumps([name, str(kind), encoder_state(network)])
+    said = json.dumps([name, str(kind), encoder_state(vae)])
     path = folder / f"latents-{hashlib.sha256(said.encode()).hexdigest()[:16]}.npy"
     try:
         if not path.exists():
             with whole(path) as growing:
                 latents = mapped_zeros(growing, kind, rows.shape)
                 for index in tqdm(range(len(rows)), "encoding", unit="sample", disable=None):
-                    latents[index] = row_latents(network, rows[index])
+                    latents[index] = row_latents(vae, rows[index])
                 latents.flush()
         return np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:

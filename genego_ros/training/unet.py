@@ -76,27 +76,28 @@ def prepare(args: argparse.Namespace) -> tuple[UnetTask, Settings]:
         null = NullText()
         unet = start_unet(null.config["width"])
         network = EgoDenoiser(unet, GenEgoPoseEncoder(), null, form.start_noise is not None)
-    moments = cached_moments(args, network.null_text)
-    return UnetTask(network, form, load_autoencoder(args.vae), moments), chosen_settings()
+    vae = load_autoencoder(args.vae)
+    return UnetTask(network, form, vae, cached_moments(args, network.null_text, vae)), chosen_settings()
 
 
 def trained(args: argparse.Namespace) -> tuple[EgoDenoiser, Form, LiteAutoencoder, Learning]:
     """What goes on from a trained U-Net: it, its form, the VAE and the moments.
 
     Raises:
-        GenEgoError: no U-Net or VAE is named, they do not belong together, no such data set or split, weights that do
-            not fit or are missing.
+        GenEgoError: no U-Net is named, or a VAE of other latents, no such data set or split, weights that do not fit or
+            are missing.
     """
-    if args.start is None or args.vae is None:
-        raise GenEgoError(
-            f"train {args.model} goes on from a trained U-Net: give --start lite.safetensors and its --vae"
-        )
-    pipeline, vae = load_lite(args.start), load_autoencoder(args.vae)
+    if args.start is None:
+        raise GenEgoError(f"train {args.model} goes on from a trained U-Net: give --start lite.safetensors")
+    pipeline = load_lite(args.start)
+    vae = load_autoencoder(args.vae) if args.vae else pipeline.vae
     if encoder_state(vae) != encoder_state(pipeline.vae):
-        raise GenEgoError(f"{args.vae}: the latents of {args.start} are others: give the VAE that it was trained with")
+        raise GenEgoError(
+            f"{args.vae}: the latents of {args.start} are others: give a VAE of the same encoder, or none"
+        )
     network = EgoDenoiser.of(pipeline)
     form = Form.of(pipeline.scheduler, pipeline.config.start_noise)
-    learning = cached_moments(args, network.null_text)
+    learning = cached_moments(args, network.null_text, vae)
     learning.fingerprint += f" {file_state(args.start)}"  # a run does not go on with another teacher
     return network, form, vae, learning
 
@@ -252,13 +253,12 @@ class Learning:
         self.text_encoder, self.tokenizer = text_encoder, tokenizer
 
 
-def cached_moments(args: argparse.Namespace, null: NullText) -> Learning:
+def cached_moments(args: argparse.Namespace, null: NullText, vae: LiteAutoencoder) -> Learning:
     """What the command line names, made where it is not in the cache yet.
 
     Raises:
         GenEgoError: see `cached_conditions` and `cached_latents`; MiniLM is not installed.
     """
-    vae = load_autoencoder(args.vae)  # refused before hours of observing
     encoder, tokenizer = load_minilm()
     _, ids = listed(args.dataset, args.split)
     parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
@@ -270,7 +270,7 @@ def cached_moments(args: argparse.Namespace, null: NullText) -> Learning:
     tokens = cached_tokens(texts, tokenizer, encoder, null, folder)
     words = {text: place for place, text in enumerate(texts)}
     learned, held_out = (
-        Moments(rows, cached_latents(rows, name, args.vae, folder), tokens, words) for rows, name in observed
+        Moments(rows, cached_latents(rows, name, vae, folder), tokens, words) for rows, name in observed
     )
     fingerprint = " ".join([*(name for _, name in observed), encoder_state(vae)])
     return Learning(learned, held_out, fingerprint, encoder, tokenizer)
