@@ -97,9 +97,10 @@ def test_nothing_unseen_is_marked_seen() -> None:
         scale=Scale(),
         depth_source="topic",
     )
-    made = load_reconstructor(Parameters()).reconstruct(observation, confidence=True)
+    filling = load_reconstructor(Parameters.from_mapping({"reconstruction.backend": "geometric"}))
+    made = filling.reconstruct(observation, confidence=True)
     np.testing.assert_array_equal(made.seen, known)
     assert not np.shares_memory(made.seen, known)
     np.testing.assert_array_equal(made.image[made.seen], rgb[made.seen])
     np.testing.assert_array_equal(made.confidence, known)  # sure of what was seen, of nothing else
-    assert load_reconstructor(Parameters()).reconstruct(observation).confidence is None
+    assert filling.reconstruct(observation).confidence is None

@@ -206,7 +206,9 @@ def test_keypoints_behind_the_ego_camera_have_no_pixel() -> None:
 # the whole -------------------------------------------------------------------------------------------
 
 
-PLAIN = Parameters.from_mapping({"depth.backend": "topic", "viewpoint.backend": "nominal"})
+PLAIN = Parameters.from_mapping(
+    {"depth.backend": "topic", "viewpoint.backend": "nominal", "reconstruction.backend": "geometric"}
+)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from genego_ros.evaluation.run import Results, SplitResult, spread
 from genego_ros.evaluation.store import TRUTH, Store, save
 from genego_ros.types import ByteArray, Camera
 
-_ROWS = 8
+_ROWS = 24
 """Of the picture sheet."""
 _LEGEND = f"""Pictures are squeezed to {SIZE} x {SIZE}, never cropped. In brackets: 95% intervals by bootstrap over
 recordings. fd_effnet, kd_effnet and pd_effnet are the Frechet, kernel and perceptual distances over EfficientNet-Lite0
