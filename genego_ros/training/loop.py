@@ -347,15 +347,20 @@ class _Run:
         losses = self.task.losses(self.network, batch)
         self.accelerator.backward(losses["loss"])
         if self.processes > 1:
-            for group in self.optimizer.param_groups:
-                for parameter in group["params"]:
-                    gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                    parameter.grad = self.accelerator.reduce(gradient, "mean")
+            self._join_gradients()
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.largest_gradient)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update_parameters(self.accelerator.unwrap_model(self.network))
         return {name: value.detach() for name, value in losses.items()}
+
+    def _join_gradients(self) -> None:
+        """Each gradient becomes the mean over all processes; in one message, since each has to be waited for."""
+        learned = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        own = [torch.zeros_like(each) if each.grad is None else each.grad for each in learned]
+        joined = self.accelerator.reduce(torch.cat([gradient.flatten() for gradient in own]), "mean")
+        for parameter, gradient in zip(learned, joined.split([each.numel() for each in learned]), strict=True):
+            parameter.grad = gradient.view_as(parameter)
 
     @torch.no_grad()
     def _averaged(self, average: Sequence[Tensor], current: Sequence[Tensor], number: Tensor | int) -> None:
