@@ -341,7 +341,7 @@ def test_a_finished_network_keeps_its_latents_and_changes_its_pictures(
     assert not torch.equal(before.decode(z), after.decode(z))
     assert not torch.equal(before.unet.conv_in.weight, after.unet.conv_in.weight)
     lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
-    assert {"far", "kept", "fooling", "telling"} <= set(lines[0]) and "psnr_true_1" in lines[-1]
+    assert {"far", "kept", "textures_fooling", "layouts_telling"} <= set(lines[0]) and "psnr_true_1" in lines[-1]
     assert (tmp_path / "out" / SHEET).is_file()
 
 

@@ -20,40 +20,44 @@ _SLOPE = 0.2
 
 
 class Critic(nn.Module):
-    """Judges patches of about 46 pixels, of pictures in [-1, 1].
+    """Judges patches of about 46 pixels a side, of pictures in [-1, 1] or of latents.
 
     Args:
         channels: at 1/2, 1/4 and 1/8 of the size.
+        entering: channels of what it judges, and of what lies beside that.
     """
 
-    def __init__(self, channels: Sequence[int] = (32, 64, 128)) -> None:
+    def __init__(self, channels: Sequence[int] = (32, 64, 128), entering: int = 3) -> None:
         super().__init__()
-        widths = (3, *channels)
+        widths = (entering, *channels)
         self.layers = nn.ModuleList(
             spectral_norm(nn.Conv2d(before, after, 4, stride=2, padding=1)) for before, after in pairwise(widths)
         )
         self.verdict = spectral_norm(nn.Conv2d(channels[-1], 1, 3, padding=1))
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
+    def forward(self, judged: Tensor) -> list[Tensor]:
         """Its features, from fine to coarse, and last the verdict, float (N, 1, h, w): above 0 true, below made."""
         found = []
         for layer in self.layers:
-            pictures = functional.leaky_relu(layer(pictures), _SLOPE)
-            found.append(pictures)
-        return [*found, self.verdict(pictures)]
+            judged = functional.leaky_relu(layer(judged), _SLOPE)
+            found.append(judged)
+        return [*found, self.verdict(judged)]
 
 
-def duel(critic: Critic, made: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def duel(critic: Critic, made: Tensor, truth: Tensor, beside: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """What is minimised by whom.
 
     Args:
-        made, truth: float (N, 3, H, W) in [-1, 1].
+        made, truth: float (N, C, H, W), about [-1, 1].
+        beside: what both have to fit, float (N, D, H, W); None: nothing.
 
     Returns:
         fooling: by what makes pictures: how little the critic takes them for true ones.
         matching: by the same: how far the critic's features of them are from those of the truth.
         telling: by the critic alone: how little it tells the two apart.
     """
+    if beside is not None:
+        made, truth = (torch.cat((judged, beside), 1) for judged in (made, truth))
     with _fixed(critic):
         *seen, verdict = critic(made)
         with torch.no_grad():

@@ -2,14 +2,16 @@
 
 A squared error in the latents' space asks for the mean of all pictures that may be meant; where few steps are taken,
 that mean is what comes, and where the splat lies beside its place, a blur of it. Here each step's own guess of the
-picture is decoded. It has to look like a true picture to a critic, to have the colours of the truth from afar, and to
-keep what the splat shows (adversarial diffusion distillation, Sauer et al., ECCV 2024, without its teacher, whose place
-the true pictures take). The encoder is left alone.
+picture is decoded. It has to be the truth from afar, to look like a true picture to a critic of textures, and to keep
+what the splat shows (adversarial diffusion distillation, Sauer et al., ECCV 2024, without its
+teacher, whose place the true pictures take). A second critic sees all of the latents beside what they were made of, and
+so where a table has to end and a wall to begin. The encoder is left alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genego_ros.errors import GenEgoError
-from genego_ros.reconstruction.autoencoder import FACTOR, LiteAutoencoder
+from genego_ros.reconstruction.autoencoder import FACTOR, LATENT_CHANNELS, LiteAutoencoder
 from genego_ros.reconstruction.pipeline import TIMES, EgoPipeline
 from genego_ros.training.critic import Critic, duel
 from genego_ros.training.forms import Form
@@ -34,16 +36,23 @@ from genego_ros.training.unet import (
 
 WAYS = (1, 2, 4)
 """Steps that pictures are made in; each as often as the others, and each of its steps."""
-FAR, KEPT, MATCHING, FOOLING = 1.0, 1.0, 0.5, 0.1
-"""Weights: of the colours from afar, of the splat, of the critic's features, of its verdict."""
-BLOT = 16
-"""Pixels a side that colours are averaged over to be seen from afar: an estimated splat lies a little beside its place,
-and an error of every pixel by itself would ask for a blur."""
+FAR, KEPT, MATCHING, FOOLING = 4.0, 2.0, 0.5, 0.1
+"""Weights: of the latents from afar, of the splat, of the critics' features, of their verdicts. With a quarter of the
+first, the critic of layouts drove colours from one side to the other instead of to where they belong."""
+LAYOUT = (64, 128)
+"""Channels of the critic of latents, which judges patches of 18 elements a side, 144 pixels."""
+DECODED = 0.5
+"""Share of the pictures of which a window is decoded."""
+BLOT = 2
+"""Elements a side that latents are averaged over to be seen from afar, 16 pixels: an estimated splat lies a little
+beside its place, and an error of every element by itself would ask for a blur."""
 WINDOW = 16
-"""Elements of a latent a side that are decoded of each picture, at a random place: all of it costs four times as much
+"""Elements of a latent a side that are decoded of a picture, at a random place: all of it costs four times as much
 and tells little more."""
 MARGIN = 1
 """Elements at the border of the window that are not judged: what lies beyond it is missing to them."""
+_BESIDE = LATENT_CHANNELS + 3 + 1
+"""Channels of what latents are made of: the filled splat, P_ego, and where the splat landed."""
 
 
 def prepare(args: argparse.Namespace) -> tuple[FinishTask, Settings]:
@@ -55,7 +64,7 @@ def prepare(args: argparse.Namespace) -> tuple[FinishTask, Settings]:
     network, form, vae, learning = trained(args)
     if form.start_noise is None:
         raise GenEgoError(f"{args.start}: only a flow that begins at the splat is finished: train unet --form flow")
-    settings = replace(chosen_settings(), batch=8, rate=1e-4, weight_decay=0.0, averaging=0.998, precision="no")
+    settings = replace(chosen_settings(), batch=8, rate=2e-4, weight_decay=0.0, averaging=0.998, precision="no")
     return FinishTask(network, form, vae, learning), settings
 
 
@@ -64,7 +73,9 @@ class Studio(nn.Module):
 
     def __init__(self, denoiser: EgoDenoiser, vae: LiteAutoencoder) -> None:
         super().__init__()
-        self.denoiser, self.vae, self.critic = denoiser, vae, Critic()
+        self.denoiser, self.vae = denoiser, vae
+        self.critic_of_textures = Critic()
+        self.critic_of_layouts = Critic(LAYOUT, LATENT_CHANNELS + _BESIDE)
 
     def train(self, mode: bool = True) -> Studio:
         super().train(mode)
@@ -75,7 +86,7 @@ class Studio(nn.Module):
 class FinishTask(UnetTask):
     """A `training.loop.Task`."""
 
-    rates: Mapping[str, float] = {"vae.encoder": 0.0, "critic": 4.0}
+    rates: Mapping[str, float] = {"vae.encoder": 0.0, "critic": 2.0}
 
     def __init__(self, network: EgoDenoiser, form: Form, vae: LiteAutoencoder, learning: Learning) -> None:
         super().__init__(network, form, vae, learning)
@@ -83,21 +94,28 @@ class FinishTask(UnetTask):
         self.samples = MomentSamples(learning.learned, pictured=True)
 
     def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """How far a step's decoded guess is off, from afar and from the splat, and what the critic says of it."""
+        """How far a step's decoded guess is off, from afar and from the splat, and what the critics say of it."""
         assert isinstance(network, Studio)
         steps = WAYS[int(torch.randint(len(WAYS), ()))]
         taken = int(torch.randint(steps, ()))
         guess = self._guess(network.denoiser, batch, steps, taken)
+        target = batch["target"].float()
+        some = math.ceil(DECODED * len(guess))
         row, column = torch.randint(guess.shape[-1] - WINDOW + 1, (2,)).tolist()
-        window = guess[..., row : row + WINDOW, column : column + WINDOW]
+        window = guess[:some, :, row : row + WINDOW, column : column + WINDOW]
         made = _judged(network.vae.decode(window).sample)
-        truth, splat = (_judged(_cut(batch[name], row, column)) for name in ("truth", "splat"))
-        landed = _judged(_cut(batch["projected"].permute(0, 2, 3, 1) * 255, row, column)) > 0
-        far = functional.l1_loss(functional.avg_pool2d(made, BLOT), functional.avg_pool2d(truth, BLOT))
+        truth, splat = (_judged(_cut(batch[name][:some], row, column)) for name in ("truth", "splat"))
+        landed = _judged(_cut(batch["projected"][:some].permute(0, 2, 3, 1) * 255, row, column)) > 0
+        far = functional.avg_pool2d(guess - target, BLOT).abs().mean()
         kept = ((made - splat).abs() * landed).mean()
-        fooling, matching, telling = duel(network.critic, made, truth)
-        loss = FAR * far + KEPT * kept + MATCHING * matching + FOOLING * fooling + telling
-        parts = {"far": far, "kept": kept, "fooling": fooling, "matching": matching, "telling": telling}
+        duels = {
+            "textures": duel(network.critic_of_textures, made, truth),
+            "layouts": duel(network.critic_of_layouts, guess, target, _beside(batch)),
+        }
+        loss, parts = FAR * far + KEPT * kept, {"far": far, "kept": kept}
+        for name, (fooling, matching, telling) in duels.items():
+            loss = loss + MATCHING * matching + FOOLING * fooling + telling
+            parts |= {f"{name}_fooling": fooling, f"{name}_matching": matching, f"{name}_telling": telling}
         return {"loss": loss, **parts}
 
     def _guess(self, denoiser: EgoDenoiser, batch: Mapping[str, Tensor], steps: int, taken: int) -> Tensor:
@@ -118,9 +136,16 @@ class FinishTask(UnetTask):
         return self.measured(self.pipeline(network)) if len(self.held_out.usable) else {}
 
     def pipeline(self, network: nn.Module) -> EgoPipeline:
-        """The whole, with the decoder as it is now, and without the critic."""
+        """The whole, with the decoder as it is now, and without the critics."""
         assert isinstance(network, Studio)
         return self.joined(network.denoiser, network.vae)
+
+
+def _beside(batch: Mapping[str, Tensor]) -> Tensor:
+    """What the latents are made of, of their size, float (N, `_BESIDE`, s, s)."""
+    drawn = batch["pose_map"].permute(0, 3, 1, 2).float() / 255
+    maps = torch.cat((drawn, batch["projected"].float()), 1)
+    return torch.cat((batch["filled"].float(), functional.avg_pool2d(maps, FACTOR)), 1)
 
 
 def _cut(pictures: Tensor, row: int, column: int) -> Tensor:
