@@ -30,12 +30,13 @@ from genego_ros.evaluation.run import code, evaluate, settings, spread
 from genego_ros.evaluation.store import TRUTH, Store
 from genego_ros.geometry.squeeze import squeeze
 from genego_ros.parameters import Parameters
-from genego_ros.types import ByteArray
+from genego_ros.types import ByteArray, EgoView
 
 WEIGHT = weights.manifest()["efficientnet_lite0"]
 pytestmark = pytest.mark.skipif(not WEIGHT.path.is_file(), reason=f"{WEIGHT.path} is missing: {WEIGHT.cure}")
 METRICS = ["psnr", "ssim", "fd_effnet", "kd_effnet", "pd_effnet"]
 HANDS = ["hands", "hands_pa_mpjpe"]
+SEEN = ["seen_2cm", "seen_20_grey"]
 RECORDINGS = ("subject1/h1/1", "subject1/h1/7", "subject2/h1/1")
 
 
@@ -99,8 +100,8 @@ def test_everything_that_is_asked_for_is_written(dataset: Path, done: Path) -> N
     assert list(table) == ["all", "objects"]
     for split, count in (("all", 6), ("objects", 2)):
         assert list(table[split]) == ["geometric", "splat", "copy"]
-        for row in table[split].values():
-            assert list(row) == METRICS + HANDS
+        for method, row in table[split].items():
+            assert list(row) == METRICS + HANDS + (SEEN if method != "copy" else [])
             for name in HANDS:  # these pictures show none that a detector finds
                 assert row[name] == {"mean": None, "low": None, "high": None, "n": 0}
             for cell in (row[name] for name in METRICS):
@@ -138,6 +139,11 @@ def test_everything_that_is_asked_for_is_written(dataset: Path, done: Path) -> N
     assert "kd_effnet is an unbiased estimate" in text and "may be negative" in text
     assert text.count("lpips is left out") == text.count("fid is left out") == 1
     assert "6 samples of 3 recordings" in text and "2 samples of one recording, which says nothing of others" in text
+    # True depth and true X again: what landed is where the truth has it, but for edges.
+    assert 0.9 < table["all"]["splat"]["seen_2cm"]["mean"] < 1
+    assert table["all"]["splat"]["seen_2cm"] == table["all"]["geometric"]["seen_2cm"]
+    (copy_line,) = (line for line in text[: text.index("## objects")].splitlines() if line.startswith("| copy |"))
+    assert copy_line.endswith("| none | none | - | - |")
     assert f"| copy | {means['copy']:.2f} (" in text and f"| geometric | **{means['geometric']:.2f}** (" in text
     sheet = cv2.imread(str(out / "sheet.png"))
     assert sheet.shape[1] == 5 * 326 and sheet.shape[0] > 6 * 180  # a column a picture, a row a sample
@@ -244,6 +250,31 @@ def test_a_bad_prediction_is_named_and_never_averaged(dataset: Path, out: Path, 
     assert third.read_bytes() == whole
 
 
+def seen_file(out: Path, method: str, id: SampleId) -> Path:
+    return out / "seen" / method / id.sequence / id.camera / f"{id.frame:06d}.json"
+
+
+def test_what_a_method_saw_is_never_averaged_over_some_pictures_alone(dataset: Path, out: Path, capsys) -> None:
+    (out / "table.json").unlink()
+    id = H2O(dataset).ids[2]
+    file, picture = seen_file(out, "splat", id), prediction(out, "splat", id)
+    whole = file.read_bytes()
+    for content, said in (
+        (whole[:9], f"'{file}' is damaged"),
+        (b"[1]", f"'{file}' is damaged"),
+        (b"{}", f"what method 'splat' saw of {id} is missing"),
+        (None, f"what method 'splat' saw of {id} is missing"),
+    ):
+        file.unlink() if content is None else file.write_bytes(content)
+        assert run(dataset, out, "--methods", "splat") == 1
+        error = capsys.readouterr().err
+        assert said in error and f"delete '{picture}'" in error
+        assert not (out / "table.json").exists()
+    picture.unlink()
+    assert run(dataset, out, "--methods", "splat") == 0  # the cure
+    assert file.read_bytes() == whole
+
+
 @contextmanager
 def full_disk(left: int) -> Iterator[None]:
     """No file can grow beyond `left` bytes, which the system says as it says that a disk is full."""
@@ -279,6 +310,12 @@ class WrongShape:
         return case.frame.rgb[..., 0]
 
 
+class WrongMask(WrongShape):
+    def predict(self, case: Case) -> EgoView:
+        observed = case.observation
+        return EgoView(observed.sparse.rgb, observed.sparse.projected[::2], observed, "half")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -311,6 +348,10 @@ def test_what_is_no_picture_is_no_prediction(
     monkeypatch.setitem(method_table.METHODS, "flat", f"{__name__}:WrongShape")
     assert run(dataset, tmp_path / "out", "--methods", "copy,flat") == 1
     assert "method 'flat' gave uint8 (54, 96) for subject1/h1/1/cam0/000000" in capsys.readouterr().err
+    monkeypatch.setitem(method_table.METHODS, "half", f"{__name__}:WrongMask")
+    assert run(dataset, tmp_path / "out", "--methods", "copy,half") == 1
+    said = capsys.readouterr().err
+    assert "method 'half' gave an EgoView of (54, 96, 3) and seen bool (27, 96)" in said and "bool (54, 96)" in said
     assert not list((tmp_path / "out").rglob("*.png"))
 
 

@@ -12,7 +12,7 @@ from genego_ros.backends import load_backend
 from genego_ros.evaluation.inputs import Case
 from genego_ros.genego import EgoReconstructor
 from genego_ros.parameters import Parameters
-from genego_ros.types import ByteArray, ExoObservation
+from genego_ros.types import ByteArray, EgoView, ExoObservation
 
 METHODS = {
     "genego": "genego_ros.evaluation.methods:GenEgoView",
@@ -30,8 +30,11 @@ GROUPS = {"ablation": ("genego_neither", "genego_pose", "genego_text", "genego")
 
 
 class Method(Protocol):
-    def predict(self, case: Case) -> ByteArray:
-        """I_ego, uint8 (H, W, 3), RGB, of any size: the whole field of view of `case.ego_camera`."""
+    def predict(self, case: Case) -> ByteArray | EgoView:
+        """I_ego, uint8 (H, W, 3), RGB, of any size: the whole field of view of `case.ego_camera`.
+
+        A method that knows which pixels it saw gives an `EgoView` of that camera's size instead.
+        """
         ...
 
 
@@ -52,8 +55,8 @@ class GenEgoView:
         # Each picture by itself: the one before may be of another recording.
         self._reconstructor = EgoReconstructor(parameters.changed({"reconstruction.smoothing_s": 0.0}))
 
-    def predict(self, case: Case) -> ByteArray:
-        return self._reconstructor.reconstruct(self.observation(case)).image
+    def predict(self, case: Case) -> EgoView:
+        return self._reconstructor.reconstruct(self.observation(case))
 
     def observation(self, case: Case) -> ExoObservation:
         """What stage 2 is given."""
@@ -91,8 +94,9 @@ class Splat:
     def __init__(self, parameters: Parameters) -> None:
         pass
 
-    def predict(self, case: Case) -> ByteArray:
-        return case.observation.sparse.rgb
+    def predict(self, case: Case) -> EgoView:
+        sparse = case.observation.sparse
+        return EgoView(sparse.rgb, sparse.projected, case.observation, "splat")
 
 
 class Copy:

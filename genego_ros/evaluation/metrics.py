@@ -40,9 +40,13 @@ METRICS = {
     "fid": Metric("FID", False, 1),
     "hands": Metric("both hands found", True, 2),
     "hands_pa_mpjpe": Metric("hands' PA-MPJPE (mm)", False, 1),
+    "seen_2cm": Metric("seen: within 2 cm", True, 3),
+    "seen_20_grey": Metric("seen: within 20 grey levels", True, 3),
 }
 """In the order of the tables. `hands`: of the pictures in whose truth a detector finds both hands, the share in which
-it finds both here too; `hands_pa_mpjpe`: of the hands that it finds, against the true ones."""
+it finds both here too; `hands_pa_mpjpe`: of the hands that it finds, against the true ones. Of the pixels that a method
+marks as seen, `seen_2cm`: where true depth is known, the share whose point of the splat lies within 2 cm of it along z;
+`seen_20_grey`: the share whose grey level is the true picture's within 20. Methods that mark nothing have neither."""
 _FRECHET = {"fd_effnet": "effnet", "fid": "inception"}
 """The features that each Frechet distance is over."""
 _FRECHET_RESAMPLES = 200

@@ -27,7 +27,10 @@ features. Distances between sets (fd_effnet, FID) shrink as the number of sample
 compare them within a split only. kd_effnet is an unbiased estimate of a square: it, and more so the low end of its
 interval, may be negative where two sets are hardly to be told apart; read that as no difference. Both hands found: of
 the pictures in whose truth MediaPipe finds both hands, the share in which it finds both here; PA-MPJPE is of all hands
-that it finds here, so that a method of which it finds few has few to be wrong about. Best in bold."""
+that it finds here, so that a method of which it finds few has few to be wrong about. Seen: of the pixels that a method
+marks as seen by the camera, the share whose point lies within 2 cm of the true depth, where that is known, and the
+share whose grey level is the true one within 20 of 256; a method that does not say what it saw has none (-). Best in
+bold."""
 
 
 def write_report(results: Results, dataset: Dataset, store: Store, command: str) -> str:
@@ -82,14 +85,19 @@ def _what_it_holds(split: SplitResult) -> str:
 
 
 def _table(table: Mapping[str, Mapping[str, Estimate]]) -> Iterator[str]:
-    metrics = list(next(iter(table.values())))
+    metrics = named_metrics(table)
     titles = [f"{METRICS[m].title}, {'higher' if METRICS[m].higher_is_better else 'lower'} is better" for m in metrics]
     yield f"| method | {' | '.join(titles)} |"
     yield f"|---|{'---|' * len(metrics)}"
-    best = {metric: _best(metric, [row[metric].mean for row in table.values()]) for metric in metrics}
+    best = {metric: _best(metric, [row[metric].mean for row in table.values() if metric in row]) for metric in metrics}
     for method, row in table.items():
-        cells = [_cell(metric, row[metric], row[metric].mean == best[metric]) for metric in metrics]
+        cells = [_cell(metric, row.get(metric), best[metric]) for metric in metrics]
         yield f"| {method} | {' | '.join(cells)} |"
+
+
+def named_metrics(table: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
+    """Those that some method of it has, in the order of `METRICS`."""
+    return [metric for metric in METRICS if any(metric in row for row in table.values())]
 
 
 def _best(metric: str, means: Sequence[float]) -> float:
@@ -98,12 +106,14 @@ def _best(metric: str, means: Sequence[float]) -> float:
     return choose(there, default=math.nan)
 
 
-def _cell(metric: str, estimate: Estimate, best: bool) -> str:
+def _cell(metric: str, estimate: Estimate | None, best: float) -> str:
     digits = METRICS[metric].digits
+    if estimate is None:
+        return "-"
     if not estimate.n:
         return "none"
     value = f"{estimate.mean:.{digits}f}"
-    value = f"**{value}**" if best else value
+    value = f"**{value}**" if estimate.mean == best else value
     if math.isnan(estimate.low):
         return value
     return f"{value} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 import genego_ros
 from genego_ros import weights
-from genego_ros.data.sample import Dataset, SampleId
+from genego_ros.data.sample import Dataset, SampleId, View
 from genego_ros.errors import GenEgoError
+from genego_ros.evaluation import seen
 from genego_ros.evaluation.hands import HandRuler, scores
 from genego_ros.evaluation.inputs import CaseMaker, Inputs
 from genego_ros.evaluation.intervals import Estimate
@@ -24,7 +25,7 @@ from genego_ros.geometry.squeeze import squeeze
 from genego_ros.inputs import brought_weights, file_state
 from genego_ros.observation.observer import hand_mesh_file
 from genego_ros.parameters import Parameters
-from genego_ros.types import ByteArray, Float64Array
+from genego_ros.types import ByteArray, EgoView, Float64Array
 
 _PACKAGES = ("observation", "reconstruction", "geometry", "evaluation")
 """What makes predictions, beside the modules of `genego_ros` and `data` themselves."""
@@ -79,8 +80,9 @@ def evaluate(
     for id in tqdm(ids, "predicting", unit="sample", disable=None):
         _predict(dataset, id, methods, store, cases)
     truth, measured = _measure(ids, list(methods), store, ruler)
-    for name, found in _hands(dataset, ids, list(methods), store).items():
-        measured[name] = replace(measured[name], scores={**measured[name].scores, **found})
+    of_hands = _hands(dataset, ids, list(methods), store)
+    for name, of in measured.items():
+        measured[name] = replace(of, scores={**of.scores, **of_hands[name], **_seen(ids, name, store)})
     place = {id: index for index, id in enumerate(ids)}
     return Results(
         {
@@ -142,7 +144,12 @@ def _predict(
         return
     sample = dataset.sample(id)
     case = cases.case(sample)
-    pictures = {name: _checked(methods[name].predict(case), name, id) for name in missing}
+    pictures = {}
+    for name in missing:
+        made = methods[name].predict(case)
+        if isinstance(made, EgoView):
+            store.write_seen(name, id, seen.scores(_checked_view(made, sample.ego, name, id), sample.ego))
+        pictures[name] = _checked(made.image if isinstance(made, EgoView) else made, name, id)
     if case.observed is not None:
         store.write_observation(id, case.observed)
     for name, picture in {TRUTH: sample.ego.frame.rgb, **pictures}.items():
@@ -153,6 +160,16 @@ def _checked(picture: ByteArray, method: str, id: SampleId) -> ByteArray:
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
         raise GenEgoError(f"method '{method}' gave {picture.dtype} {picture.shape} for {id}: uint8 (H, W, 3) is wanted")
     return picture
+
+
+def _checked_view(view: EgoView, ego: View, method: str, id: SampleId) -> EgoView:
+    shape = ego.frame.rgb.shape[:2]
+    if view.image.shape != (*shape, 3) or view.seen.shape != shape or view.seen.dtype != bool:
+        raise GenEgoError(
+            f"method '{method}' gave an EgoView of {view.image.shape} and seen {view.seen.dtype} {view.seen.shape} for "
+            f"{id}: the camera asks for {(*shape, 3)} and bool {shape}"
+        )
+    return view
 
 
 def _measure(
@@ -190,6 +207,25 @@ def _hands(
     return {
         name: {score: np.array([row[score] for row in found]) for score in found[0]} for name, found in rows.items()
     }
+
+
+def _seen(ids: Sequence[SampleId], method: str, store: Store) -> dict[str, Float64Array]:
+    """A method's scores of its seen masks, of all samples in order; none where it does not say what it saw.
+
+    Raises:
+        GenEgoError: they are there for some samples only, or damaged.
+    """
+    rows = {id: store.seen(method, id) for id in ids}
+    there = [row for row in rows.values() if row is not None]
+    if not there:
+        return {}
+    for id, row in rows.items():
+        if row is None or row.keys() != there[0].keys():
+            raise GenEgoError(
+                f"what method '{method}' saw of {id} is missing; delete '{store.path(method, id)}' and run the command "
+                "again: it makes both anew"
+            )
+    return {name: np.array([row[name] for row in there]) for name in there[0]}
 
 
 def _split_result(

@@ -3,6 +3,7 @@
     settings.json                            what the predictions were made with
     recordings.json                          which files of each recording they were made from
     predictions/METHOD/RECORDING/CAM/N.png   squeezed to the ruler's size; METHOD `truth` is the true picture
+    seen/METHOD/RECORDING/CAM/N.json         scores of what METHOD marked as seen, where it says that
     observations/RECORDING/CAM/N.json        what stage 1 said, where a method asked
 
 Files are written under another name and then renamed, so whatever has its own name is whole.
@@ -11,6 +12,7 @@ Files are written under another name and then renamed, so whatever has its own n
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,29 @@ class Store(Resumable):
             raise GenEgoError(f"prediction '{path}' has {width} x {height} pixels instead of {SIZE} x {SIZE}; {cure}")
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
 
+    def write_seen(self, method: str, id: SampleId, scores: Mapping[str, float]) -> None:
+        """Keeps the scores of a seen mask, NaN as null; to be written before the picture, which then vouches for it."""
+        said = {name: None if math.isnan(value) else value for name, value in scores.items()}
+        save(self._seen(method, id), json.dumps(said).encode() + b"\n")
+
+    def seen(self, method: str, id: SampleId) -> dict[str, float] | None:
+        """What `write_seen` kept; None where the method did not say what it saw.
+
+        Raises:
+            GenEgoError: the file is damaged.
+        """
+        path = self._seen(method, id)
+        try:
+            found = json.loads(path.read_text())
+            return {name: math.nan if value is None else float(value) for name, value in found.items()}
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            prediction = self.path(method, id)
+            raise GenEgoError(
+                f"'{path}' is damaged ({error}); delete '{prediction}' and run the command again: it makes both anew"
+            ) from error
+
     def write_observation(self, id: SampleId, observation: ExoObservation) -> None:
         """Keeps what a table needs to say of stage 1."""
         said = {
@@ -142,6 +167,9 @@ class Store(Resumable):
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise GenEgoError(f"'{path}' is damaged ({error}); delete its folder and run the command again") from error
+
+    def _seen(self, method: str, id: SampleId) -> Path:
+        return self.folder / "seen" / method / id.sequence / id.camera / f"{id.frame:06d}.json"
 
     def _observation(self, id: SampleId) -> Path:
         return self.folder / "observations" / id.sequence / id.camera / f"{id.frame:06d}.json"

@@ -16,7 +16,7 @@ from genego_ros.observation.observer import empty_view
 from genego_ros.parameters import DepthParameters
 from genego_ros.types import Array, BoolArray, ByteArray, Camera, Float64Array, FloatArray, SparseView
 
-_NEAR_M, _FAR_M = 0.02, 0.05
+NEAR_M, FAR_M = 0.02, 0.05
 """Metres along z within which a pixel's depth is right, strictly and loosely."""
 _GREY = 20
 """Levels of grey, of 256, within which a pixel has kept its colour."""
@@ -95,11 +95,10 @@ def _of_picture(sparse: SparseView, ego: View, seen: Seen) -> dict[str, float]:
     assert ego.frame.depth is not None
     truth, rgb = ego.frame.depth, ego.frame.rgb
     landed = sparse.projected & np.isfinite(truth)
-    error = np.abs(np.where(landed, sparse.depth - truth, np.inf))
     return {
-        "within_2cm": _share(error <= _NEAR_M, landed),
-        "within_5cm": _share(error <= _FAR_M, landed),
-        "within_20_grey": _share(_like(sparse.rgb, rgb), landed),
+        "within_2cm": share(within(NEAR_M, sparse, truth), landed),
+        "within_5cm": share(within(FAR_M, sparse, truth), landed),
+        "within_20_grey": share(like(sparse.rgb, rgb), landed),
         **_of_visible(sparse, ego, seen),
     }
 
@@ -108,12 +107,12 @@ def _of_visible(sparse: SparseView, ego: View, seen: Seen) -> dict[str, float]:
     """Shares of the pixels visible to both cameras: `visible_within_*` have the right depth, `visible_right_*` also the
     colour that the third-person camera sees there."""
     assert ego.frame.depth is not None
-    error = np.abs(np.where(sparse.projected & seen.visible, sparse.depth - ego.frame.depth, np.inf))
-    kept = _like(sparse.rgb, seen.rgb)
+    kept = like(sparse.rgb, seen.rgb)
     found = {}
-    for name, most in (("2cm", _NEAR_M), ("5cm", _FAR_M)):
-        found[f"visible_within_{name}"] = _share(error <= most, seen.visible)
-        found[f"visible_right_{name}"] = _share((error <= most) & kept, seen.visible)
+    for name, most in (("2cm", NEAR_M), ("5cm", FAR_M)):
+        near = within(most, sparse, ego.frame.depth)
+        found[f"visible_within_{name}"] = share(near, seen.visible)
+        found[f"visible_right_{name}"] = share(near & kept, seen.visible)
     return found
 
 
@@ -142,12 +141,19 @@ def _of_points(
     return {"error_cm": error} | ({"shift_px": float(shift)} if np.isfinite(shift) else {})
 
 
-def _like(a: ByteArray, b: ByteArray) -> BoolArray:
+def within(most: float, sparse: SparseView, truth: FloatArray) -> BoolArray:
+    """bool (H, W): where something landed no more than `most` metres along z from the true depth, float32 (H, W)."""
+    near: BoolArray = np.abs(sparse.depth - truth) <= most  # false for NaN: nothing landed, or the truth is not known
+    return near
+
+
+def like(a: ByteArray, b: ByteArray) -> BoolArray:
     """bool (H, W): where the grey levels of two pictures differ by no more than 20."""
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.int16) for picture in (a, b)]
     near: BoolArray = np.abs(grey[0] - grey[1]) <= _GREY
     return near
 
 
-def _share(right: BoolArray, of: BoolArray) -> float:
+def share(right: BoolArray, of: BoolArray) -> float:
+    """Of the pixels `of`, bool (H, W), those that are `right`; NaN where there are none."""
     return float(right[of].mean()) if of.any() else float("nan")
