@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tiny_pipeline
 from mock_datasets import write_h2o
 from scene import sample as recorded
 
@@ -22,6 +23,7 @@ from genego_ros.data.h2o import H2O
 from genego_ros.data.sample import Sample, SampleId, View
 from genego_ros.data.splits import h2o_splits
 from genego_ros.errors import GenEgoError
+from genego_ros.evaluation import intervals
 from genego_ros.evaluation import methods as method_table
 from genego_ros.evaluation.inputs import Case, CaseMaker
 from genego_ros.evaluation.methods import load_method
@@ -30,6 +32,7 @@ from genego_ros.evaluation.run import code, evaluate, settings, spread
 from genego_ros.evaluation.store import TRUTH, Store
 from genego_ros.geometry.squeeze import squeeze
 from genego_ros.parameters import Parameters
+from genego_ros.reconstruction import lite_file
 from genego_ros.types import ByteArray, EgoView
 
 WEIGHT = weights.manifest()["efficientnet_lite0"]
@@ -161,6 +164,67 @@ def test_the_same_command_gives_the_same_bytes_and_predicts_nothing_anew(
     assert run(dataset, again, "--methods", "copy,geometric") == 0
     fewer, all_of_them = (strict((folder / "table.json").read_text())["all"] for folder in (again, done))
     assert list(fewer.items()) == [(name, all_of_them[name]) for name in ("copy", "geometric")]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A diffusion pipeline of random weights for `genego`, as a parameter."""
+    parts = tiny_pipeline.genego()
+    monkeypatch.setattr(lite_file, "load_minilm", lambda: (parts.text_encoder, parts.tokenizer))
+    lite_file.save_lite(parts, tmp_path / "lite.safetensors")
+    return f"reconstruction.weights:={tmp_path / 'lite.safetensors'}"
+
+
+def test_the_same_seeds_give_the_same_figures_and_others_do_not(dataset: Path, tmp_path: Path, tiny: str) -> None:
+    """With a network that begins at noise: what it makes depends on its seed, intervals on the bootstrap's."""
+
+    def table(name: str, *options: str) -> dict:
+        out = tmp_path / name
+        options = ("--methods", "genego,copy", "reconstruction.backend:=lite", tiny, *options)
+        assert run(dataset, out, *options) == 0
+        return {file: (out / file).read_bytes() for file in ("table.json", "differences.json", "scores.jsonl")}
+
+    first = table("one")
+    assert table("two") == first
+    drawn_anew = strict(table("three", "--seed", "1")["table.json"].decode())["all"]["genego"]["psnr"]
+    made_anew = strict(table("four", "reconstruction.seed:=1")["table.json"].decode())["all"]["genego"]["psnr"]
+    before = strict(first["table.json"].decode())["all"]["genego"]["psnr"]
+    assert drawn_anew["mean"] == before["mean"] and drawn_anew["low"] != before["low"]
+    assert made_anew["mean"] != before["mean"]
+
+
+def test_differences_are_those_of_the_scores(dataset: Path, tmp_path: Path, tiny: str, capsys) -> None:
+    out = tmp_path / "out"
+    options = ("--splits", "all,objects", "--methods", "copy,genego,geometric", "reconstruction.backend:=lite", tiny)
+    assert run(dataset, out, *options) == 0
+    found, table = (strict((out / name).read_text()) for name in ("differences.json", "table.json"))
+    assert list(found) == ["all", "objects"] and list(found["all"]) == [*METRICS, *SEEN]
+    lines = [strict(line) for line in (out / "scores.jsonl").read_text().splitlines()]
+    psnr = {
+        name: np.array([line["psnr"] for line in lines if line["method"] == name and line["split"] == "all"])
+        for name in ("copy", "genego", "geometric")
+    }
+    assert found["all"]["psnr"]["best_other"] == max(("copy", "geometric"), key=lambda name: psnr[name].mean())
+    for other, cell in found["all"]["psnr"]["minus"].items():
+        apart = (psnr["genego"] - psnr[other]).reshape(3, 2).mean(axis=1)  # by recording
+        drawn = intervals.draw(3, 0) @ apart / 3
+        ends = np.quantile(drawn, (0.025, 0.975)) - drawn.mean() + apart.mean()
+        assert (cell["mean"], cell["low"], cell["high"]) == pytest.approx((apart.mean(), *ends)) and cell["n"] == 6
+    assert list(found["all"]["fd_effnet"]["minus"]) == ["copy", "geometric"]
+    for other, cell in found["all"]["fd_effnet"]["minus"].items():
+        means = [table["all"][name]["fd_effnet"]["mean"] for name in ("genego", other)]
+        assert cell["mean"] == pytest.approx(means[0] - means[1]) and cell["low"] < cell["mean"] < cell["high"]
+    assert list(found["all"]["seen_2cm"]["minus"]) == ["geometric"]  # `copy` does not say what it saw
+    assert found["objects"]["psnr"]["minus"]["copy"]["low"] is None  # one recording
+    text = (out / "table.md").read_text()
+    cell = found["all"]["psnr"]["minus"]["copy"]
+    shown = f"{cell['mean']:+.2f} ({cell['low']:+.2f} to {cell['high']:+.2f})"
+    assert "| genego minus | best other | copy | geometric |" in text
+    assert f"| PSNR (dB), higher is better | {found['all']['psnr']['best_other']} | {shown} | " in text
+    # Without `genego` there is nothing to compare with, and nothing is left of what was.
+    assert run(dataset, out, "--methods", "copy,geometric", "reconstruction.backend:=lite", tiny) == 0
+    assert strict((out / "differences.json").read_text()) == {"all": {}}
+    assert "genego minus" not in (out / "table.md").read_text()
 
 
 class Interrupted:

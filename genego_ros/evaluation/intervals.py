@@ -6,7 +6,7 @@ Pictures of one recording are alike, so it is recordings that are drawn anew, wi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ class Estimate:
     high: float
     n: int
     """Pictures."""
+    replicates: Float64Array = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
+    """float64 (B,): the figure over each draw of recordings, in the order of the draws; none for one recording."""
 
 
 def draw(recordings: int, seed: int) -> NDArray[np.int64]:
@@ -50,7 +52,7 @@ def estimate(value: float, replicates: Float64Array, n: int) -> Estimate:
         return Estimate(value, math.nan, math.nan, n)
     tail = (1 - CONFIDENCE) / 2
     low, high = (np.quantile(replicates, (tail, 1 - tail)) - replicates.mean() + value).tolist()
-    return Estimate(value, low, high, n)
+    return Estimate(value, low, high, n, replicates)
 
 
 def telling(sizes: Array, drawn: Array) -> Array:
@@ -75,6 +77,11 @@ def mean(scores: Float64Array, groups: Array, drawn: Array) -> Estimate:
     sizes = np.bincount(groups, minlength=drawn.shape[1])
     drawn = telling(sizes, drawn)
     return estimate(float(scores.mean()), (drawn @ sums) / (drawn @ sizes), len(scores))
+
+
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """a - b, of two figures over the same pictures and the same draws: what they share does not widen the interval."""
+    return estimate(a.mean - b.mean, a.replicates - b.replicates, a.n)
 
 
 def median(scores: Float64Array, groups: Array, drawn: Array) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -51,6 +52,12 @@ _FRECHET = {"fd_effnet": "effnet", "fid": "inception"}
 """The features that each Frechet distance is over."""
 _FRECHET_RESAMPLES = 200
 """Of the bootstrap's; each costs a singular value decomposition."""
+
+
+def best(metric: str, figures: Sequence[float]) -> float:
+    """The best of them, NaN left out; NaN where nothing is left."""
+    there = [figure for figure in figures if not math.isnan(figure)]
+    return (max if METRICS[metric].higher_is_better else min)(there, default=math.nan)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What an evaluation leaves: table.md, table.json, scores.jsonl and sheet.png."""
+"""What an evaluation leaves: table.md, table.json, differences.json, scores.jsonl and sheet.png."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 from genego_ros.data.encoding import png
 from genego_ros.data.sample import Dataset, SampleId
 from genego_ros.data.sheet import contact_sheet, nobody_seen
+from genego_ros.evaluation.differences import REFERENCE, Difference
 from genego_ros.evaluation.intervals import Estimate
-from genego_ros.evaluation.metrics import METRICS, SIZE
+from genego_ros.evaluation.metrics import METRICS, SIZE, best
 from genego_ros.evaluation.run import Results, SplitResult, spread
 from genego_ros.evaluation.store import TRUTH, Store, save
 from genego_ros.types import ByteArray, Camera
@@ -32,9 +33,12 @@ marks as seen by the camera, the share whose point lies within 2 cm of the true 
 share whose grey level is the true one within 20 of 256; a method that does not say what it saw has none (-). Best in
 bold."""
 
+_DIFFERENCES = f"""{REFERENCE} minus each other method, over the same pictures; intervals by the same draws of
+recordings. One without 0 in it is a difference that the recordings agree on."""
+
 
 def write_report(results: Results, dataset: Dataset, store: Store, command: str) -> str:
-    """Writes the four files into the store's folder, and returns the text of table.md.
+    """Writes the five files into the store's folder, and returns the text of table.md.
 
     Raises:
         GenEgoError: a file cannot be written, or a sample of the sheet cannot be read.
@@ -44,6 +48,8 @@ def write_report(results: Results, dataset: Dataset, store: Store, command: str)
     save(store.folder / "sheet.png", png(sheet(results, dataset, store)))
     save(store.folder / "table.md", text.encode())
     save(store.folder / "table.json", (json.dumps(as_json(results), indent=1) + "\n").encode())
+    apart = {name: differences_as_json(split.differences) for name, split in results.splits.items()}
+    save(store.folder / "differences.json", (json.dumps(apart, indent=1) + "\n").encode())
     return text
 
 
@@ -55,6 +61,17 @@ def as_json(results: Results) -> dict[str, Any]:
             for method, row in split.table.items()
         }
         for name, split in results.splits.items()
+    }
+
+
+def differences_as_json(found: Mapping[str, Difference]) -> dict[str, Any]:
+    """{metric: {best_other, minus: {method: {mean, low, high, n}}}}."""
+    return {
+        metric: {
+            "best_other": difference.best_other,
+            "minus": {method: numbers(estimate) for method, estimate in difference.minus.items()},
+        }
+        for metric, difference in found.items()
     }
 
 
@@ -70,6 +87,9 @@ def markdown(results: Results, command: str) -> str:
     lines += [*results.left_out.values(), ""] if results.left_out else []
     for name, split in results.splits.items():
         lines += [f"## {name}", "", _what_it_holds(split), "", *_table(split.table), ""]
+        if split.differences:
+            others = [method for method in split.table if method != REFERENCE]
+            lines += [_DIFFERENCES, "", *_difference_table(split.differences, others), ""]
     return "\n".join(lines)
 
 
@@ -86,13 +106,24 @@ def _what_it_holds(split: SplitResult) -> str:
 
 def _table(table: Mapping[str, Mapping[str, Estimate]]) -> Iterator[str]:
     metrics = named_metrics(table)
-    titles = [f"{METRICS[m].title}, {'higher' if METRICS[m].higher_is_better else 'lower'} is better" for m in metrics]
-    yield f"| method | {' | '.join(titles)} |"
+    yield f"| method | {' | '.join(map(_title, metrics))} |"
     yield f"|---|{'---|' * len(metrics)}"
-    best = {metric: _best(metric, [row[metric].mean for row in table.values() if metric in row]) for metric in metrics}
+    tops = {metric: best(metric, [row[metric].mean for row in table.values() if metric in row]) for metric in metrics}
     for method, row in table.items():
-        cells = [_cell(metric, row.get(metric), best[metric]) for metric in metrics]
+        cells = [_cell(metric, row.get(metric), tops[metric]) for metric in metrics]
         yield f"| {method} | {' | '.join(cells)} |"
+
+
+def _difference_table(found: Mapping[str, Difference], others: Sequence[str]) -> Iterator[str]:
+    yield f"| {REFERENCE} minus | best other | {' | '.join(others)} |"
+    yield f"|---|---|{'---|' * len(others)}"
+    for metric, difference in found.items():
+        cells = [_cell(metric, difference.minus.get(method), sign="+") for method in others]
+        yield f"| {_title(metric)} | {difference.best_other} | {' | '.join(cells)} |"
+
+
+def _title(metric: str) -> str:
+    return f"{METRICS[metric].title}, {'higher' if METRICS[metric].higher_is_better else 'lower'} is better"
 
 
 def named_metrics(table: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
@@ -100,23 +131,18 @@ def named_metrics(table: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
     return [metric for metric in METRICS if any(metric in row for row in table.values())]
 
 
-def _best(metric: str, means: Sequence[float]) -> float:
-    there = [mean for mean in means if not math.isnan(mean)]
-    choose = max if METRICS[metric].higher_is_better else min
-    return choose(there, default=math.nan)
-
-
-def _cell(metric: str, estimate: Estimate | None, best: float) -> str:
-    digits = METRICS[metric].digits
+def _cell(metric: str, estimate: Estimate | None, top: float = math.nan, sign: str = "") -> str:
+    """A figure with its interval, in bold where it is `top`; `sign` is a format's, "+" shows that of positive ones."""
+    form = f"{sign}.{METRICS[metric].digits}f"
     if estimate is None:
         return "-"
     if not estimate.n:
         return "none"
-    value = f"{estimate.mean:.{digits}f}"
-    value = f"**{value}**" if estimate.mean == best else value
+    value = f"{estimate.mean:{form}}"
+    value = f"**{value}**" if estimate.mean == top else value
     if math.isnan(estimate.low):
         return value
-    return f"{value} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+    return f"{value} ({estimate.low:{form}} to {estimate.high:{form}})"
 
 
 def _score_lines(results: Results, store: Store) -> Iterator[str]:

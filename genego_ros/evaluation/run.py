@@ -14,8 +14,8 @@ import genego_ros
 from genego_ros import weights
 from genego_ros.data.sample import Dataset, SampleId, View
 from genego_ros.errors import GenEgoError
-from genego_ros.evaluation import seen
-from genego_ros.evaluation.hands import HandRuler, scores
+from genego_ros.evaluation import hands, seen
+from genego_ros.evaluation.differences import Difference, differences
 from genego_ros.evaluation.inputs import CaseMaker, Inputs
 from genego_ros.evaluation.intervals import Estimate
 from genego_ros.evaluation.methods import Method
@@ -45,6 +45,8 @@ class SplitResult:
     """By method and metric, of each sample of `ids`."""
     table: Mapping[str, Mapping[str, Estimate]]
     """By method and metric."""
+    differences: Mapping[str, Difference]
+    """By metric; empty where `differences.REFERENCE` is not among the methods."""
 
     @property
     def recordings(self) -> int:
@@ -198,12 +200,12 @@ def _hands(
 ) -> dict[str, dict[str, Float64Array]]:
     """Each method's scores of the hands in its pictures, of all samples in order."""
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
-    with HandRuler() as hands:
+    with hands.HandRuler() as ruler:
         for id in tqdm(ids, "finding hands", unit="sample", disable=None):
             view = dataset.sample(id).ego
-            in_truth = hands.find(store.read(TRUTH, id), view)
+            in_truth = ruler.find(store.read(TRUTH, id), view)
             for name in methods:
-                rows[name].append(scores(hands.find(store.read(name, id), view), in_truth, view))
+                rows[name].append(hands.scores(ruler.find(store.read(name, id), view), in_truth, view))
     return {
         name: {score: np.array([row[score] for row in found]) for score in found[0]} for name, found in rows.items()
     }
@@ -239,9 +241,12 @@ def _split_result(
     observed = [store.observed(id) for id in ids]
     recordings = [id.sequence for id in ids]
     of_split = {name: everything.rows(rows) for name, everything in measured.items()}
+    scores = {name: {metric: of.scores[metric].tolist() for metric in of.scores} for name, of in of_split.items()}
+    table = {name: summarise(truth.rows(rows), of, recordings, seed) for name, of in of_split.items()}
     return SplitResult(
         ids,
         None if None in observed else observed.count(False),
-        {name: {metric: of.scores[metric].tolist() for metric in of.scores} for name, of in of_split.items()},
-        {name: summarise(truth.rows(rows), of, recordings, seed) for name, of in of_split.items()},
+        scores,
+        table,
+        differences(scores, table, recordings, seed),
     )
