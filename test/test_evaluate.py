@@ -446,6 +446,20 @@ def test_missing_folders_are_named(dataset: Path, tmp_path: Path, capsys) -> Non
     assert "One sample of one recording: no intervals" in capsys.readouterr().out
 
 
+def test_a_split_without_samples_is_refused(dataset: Path, tmp_path: Path, capsys) -> None:
+    copied = Path(shutil.copytree(dataset, tmp_path / "copied"))
+    said = json.loads((copied / "splits.json").read_text())
+    said["lists"]["objects"] = {}
+    (copied / "splits.json").write_text(json.dumps(said))
+    assert run(copied, tmp_path / "out", "--splits", "objects,subjects", "--methods", "copy") == 1
+    assert "split 'objects' has no samples" in capsys.readouterr().err
+    for recording in RECORDINGS:
+        shutil.rmtree(copied / recording)
+    assert run(copied, tmp_path / "out", "--methods", "copy") == 1
+    assert f"{copied}: no recording" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_samples_without_anybody_count_and_are_counted(dataset: Path, tmp_path: Path, capsys) -> None:
     """MediaPipe takes the mock's hands, a few pixels of balls, for nothing."""
     out = tmp_path / "out"
