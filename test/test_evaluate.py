@@ -147,6 +147,8 @@ def test_everything_that_is_asked_for_is_written(dataset: Path, done: Path) -> N
     assert table["all"]["splat"]["seen_2cm"] == table["all"]["geometric"]["seen_2cm"]
     (copy_line,) = (line for line in text[: text.index("## objects")].splitlines() if line.startswith("| copy |"))
     assert copy_line.endswith("| none | none | - | - |")
+    tex = (out / "table.tex").read_text()
+    assert rf"geometric & \textbf{{{means['geometric']:.2f}}} &" in tex and f"copy & {means['copy']:.2f} &" in tex
     assert f"| copy | {means['copy']:.2f} (" in text and f"| geometric | **{means['geometric']:.2f}** (" in text
     sheet = cv2.imread(str(out / "sheet.png"))
     assert sheet.shape[1] == 5 * 326 and sheet.shape[0] > 6 * 180  # a column a picture, a row a sample

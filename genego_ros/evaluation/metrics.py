@@ -60,6 +60,12 @@ def best(metric: str, figures: Sequence[float]) -> float:
     return (max if METRICS[metric].higher_is_better else min)(there, default=math.nan)
 
 
+def columns(table: Mapping[str, Mapping[str, Estimate]]) -> dict[str, float]:
+    """The metrics that some method of a table has, in the order of `METRICS`, and the best figure of each."""
+    means = {metric: [row[metric].mean for row in table.values() if metric in row] for metric in METRICS}
+    return {metric: best(metric, figures) for metric, figures in means.items() if figures}
+
+
 @dataclass(frozen=True)
 class Measured:
     """What is known of N pictures of one method."""

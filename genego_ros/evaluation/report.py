@@ -1,4 +1,4 @@
-"""What an evaluation leaves: table.md, table.json, differences.json, scores.jsonl and sheet.png."""
+"""What an evaluation leaves: table.md, table.tex, table.json, differences.json, scores.jsonl and sheet.png."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from genego_ros.data.sample import Dataset, SampleId
 from genego_ros.data.sheet import contact_sheet, nobody_seen
 from genego_ros.evaluation.differences import REFERENCE, Difference
 from genego_ros.evaluation.intervals import Estimate
-from genego_ros.evaluation.metrics import METRICS, SIZE, best
+from genego_ros.evaluation.latex import latex
+from genego_ros.evaluation.metrics import METRICS, SIZE, columns
 from genego_ros.evaluation.run import Results, SplitResult, spread
 from genego_ros.evaluation.store import TRUTH, Store, save
 from genego_ros.types import ByteArray, Camera
@@ -38,7 +39,7 @@ recordings. One without 0 in it is a difference that the recordings agree on."""
 
 
 def write_report(results: Results, dataset: Dataset, store: Store, command: str) -> str:
-    """Writes the five files into the store's folder, and returns the text of table.md.
+    """Writes the six files into the store's folder, and returns the text of table.md.
 
     Raises:
         GenEgoError: a file cannot be written, or a sample of the sheet cannot be read.
@@ -47,6 +48,7 @@ def write_report(results: Results, dataset: Dataset, store: Store, command: str)
     save(store.folder / "scores.jsonl", "".join(_score_lines(results, store)).encode())
     save(store.folder / "sheet.png", png(sheet(results, dataset, store)))
     save(store.folder / "table.md", text.encode())
+    save(store.folder / "table.tex", latex(results, command).encode())
     save(store.folder / "table.json", (json.dumps(as_json(results), indent=1) + "\n").encode())
     apart = {name: differences_as_json(split.differences) for name, split in results.splits.items()}
     save(store.folder / "differences.json", (json.dumps(apart, indent=1) + "\n").encode())
@@ -105,12 +107,11 @@ def _what_it_holds(split: SplitResult) -> str:
 
 
 def _table(table: Mapping[str, Mapping[str, Estimate]]) -> Iterator[str]:
-    metrics = named_metrics(table)
-    yield f"| method | {' | '.join(map(_title, metrics))} |"
-    yield f"|---|{'---|' * len(metrics)}"
-    tops = {metric: best(metric, [row[metric].mean for row in table.values() if metric in row]) for metric in metrics}
+    tops = columns(table)
+    yield f"| method | {' | '.join(map(_title, tops))} |"
+    yield f"|---|{'---|' * len(tops)}"
     for method, row in table.items():
-        cells = [_cell(metric, row.get(metric), tops[metric]) for metric in metrics]
+        cells = [_cell(metric, row.get(metric), top) for metric, top in tops.items()]
         yield f"| {method} | {' | '.join(cells)} |"
 
 
@@ -124,11 +125,6 @@ def _difference_table(found: Mapping[str, Difference], others: Sequence[str]) ->
 
 def _title(metric: str) -> str:
     return f"{METRICS[metric].title}, {'higher' if METRICS[metric].higher_is_better else 'lower'} is better"
-
-
-def named_metrics(table: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
-    """Those that some method of it has, in the order of `METRICS`."""
-    return [metric for metric in METRICS if any(metric in row for row in table.values())]
 
 
 def _cell(metric: str, estimate: Estimate | None, top: float = math.nan, sign: str = "") -> str:
