@@ -132,6 +132,26 @@ def test_what_cannot_be_played_is_refused_with_the_reason(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"no test data in {SHARED}; GENEGO_TEST_DATA names the folder")
+def test_a_jpeg_that_breaks_off_is_damaged_and_not_half_grey(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    done, encoded = cv2.imencode(".jpg", rng.integers(0, 256, (96, 128, 3), dtype=np.uint8))
+    assert done
+    plain = encoded.tobytes()
+    # As a camera writes it: with a thumbnail, a whole JPEG in a segment of its own, and something after the end.
+    thumbnail = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    camera = plain[:2] + segment + plain[2:]
+    path = tmp_path / "photo.jpg"
+    for whole, after in ((plain, b""), (camera, b""), (camera, b"\xff\xda and a video")):
+        path.write_bytes(whole + after)
+        assert (open_pictures(path).width, open_pictures(path).height) == (128, 96)
+    for whole in (plain, camera):
+        for share in (0.5, 0.99):
+            path.write_bytes(whole[: int(share * len(whole))])
+            with pytest.raises(GenEgoError, match=r"photo\.jpg: the picture is damaged"):
+                open_pictures(path)
+
+
 def test_a_real_video() -> None:
     pictures = open_pictures(SHARED / "apache_mediapipe_test_video.mp4")
     assert (pictures.width, pictures.height, pictures.rate_hz, pictures.count) == (640, 360, 25.0, 202)

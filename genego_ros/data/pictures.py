@@ -23,6 +23,9 @@ TRUNCATED = 0.95
 """A video that ends before this share of the frames its container names is cut off. Containers that
 estimate the number from the duration are off by a frame or two."""
 
+_JPEG, _SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+"""Markers of JPEG (ISO/IEC 10918-1, annex B): start of the file, of a picture's data, end of the picture."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -136,9 +139,21 @@ def _pictures_in(folder: Path) -> tuple[Path, ...]:
 def _read_picture(path: Path) -> ByteArray:
     # IMREAD_COLOR turns the picture as its EXIF orientation says, and brings 16 bits and grey to 8-bit colour.
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
+    if picture is None or _breaks_off(path):
         raise GenEgoError(f"{path}: the picture is damaged; copy it again or take it out")
     return _rgb(picture)
+
+
+def _breaks_off(path: Path) -> bool:
+    """Whether a JPEG file ends within its picture: what is missing of it OpenCV fills with grey, and says nothing."""
+    content = path.read_bytes()
+    place = 2 if content.startswith(_JPEG) else len(content)
+    # Segment by segment to the picture itself: before it there may be a small one, with an end of its own.
+    while content[place : place + 1] == b"\xff":
+        if content[place : place + 2] == _SCAN:
+            return _JPEG_END not in content[place:]
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return False
 
 
 def _rgb(bgr: ByteArray) -> ByteArray:
