@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": ("genego_ros.commands.evaluate", "measure methods on recordings with a true first-person view"),
     "evaluate observation": ("genego_ros.commands.evaluate_observation", "measure stage 1 alone on such recordings"),
     "evaluate flicker": ("genego_ros.commands.evaluate_flicker", "measure how much made pictures of a stream flicker"),
+    "evaluate wild": ("genego_ros.commands.evaluate_wild", "look at what is made of photos without truth"),
     "convert": ("genego_ros.commands.convert", "make bags of the recordings of a data set"),
     "play": ("genego_ros.ros.play", "publish a bag, a video, a photo or a folder of pictures"),
     "record": ("genego_ros.ros.record", "write topics into a bag"),

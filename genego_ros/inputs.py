@@ -62,8 +62,12 @@ class RecordedObserver:
             self._observer.close()
 
 
-def observe_alone(observer: ExoObserver, frame: Frame, ego_camera: Camera) -> ExoObservation:
-    """Stage 1 of a picture by itself, whatever came before it."""
+def observe_alone(observer: ExoObserver, frame: Frame, ego_camera: Camera | None = None) -> ExoObservation:
+    """Stage 1 of a picture by itself, whatever came before it.
+
+    Args:
+        ego_camera: K_ego, instead of the one that the parameters describe.
+    """
     observer.forget()
     observer.settle(frame)
     return observer.observe(frame, ego_camera)

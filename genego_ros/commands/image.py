@@ -52,10 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """
     parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
     frame = read_frame(args.photo, args.depth, args.k, parameters.input)
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GenEgoError(f"folder '{args.out}' cannot be made ({error.strerror}); choose another --out") from error
+    make_folder(args.out)
     with GenEgo(parameters) as genego:
         genego.observer.settle(frame)
         view = genego(frame)
@@ -72,6 +69,16 @@ def run(args: argparse.Namespace) -> int:
         print(view.notice)
     print(f"{observation.description}\nwritten to {args.out}")
     return 0
+
+
+def make_folder(out: Path) -> None:
+    """Raises:
+    GenEgoError: it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GenEgoError(f"folder '{out}' cannot be made ({error.strerror}); choose another --out") from error
 
 
 def read_frame(photo: Path, depth: Path | None, k: list[float] | None, without: InputParameters) -> Frame:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -27,6 +28,7 @@ from genego_ros.observation.observer import hand_mesh_file
 from genego_ros.parameters import Parameters
 from genego_ros.types import ByteArray, EgoView, Float64Array
 
+Item = TypeVar("Item")
 _PACKAGES = ("observation", "reconstruction", "geometry", "evaluation")
 """What makes predictions, beside the modules of `genego_ros` and `data` themselves."""
 _BATCH = 4
@@ -126,7 +128,7 @@ def code() -> str:
     return digest.hexdigest()
 
 
-def spread(ids: Sequence[SampleId], limit: int) -> list[SampleId]:
+def spread(ids: Sequence[Item], limit: int) -> list[Item]:
     """At most `limit` of them, evenly spread; all where it is 0."""
     if not limit or len(ids) <= limit:
         return list(ids)
@@ -149,9 +151,9 @@ def _predict(
     pictures = {}
     for name in missing:
         made = methods[name].predict(case)
+        pictures[name] = _checked(made.image if isinstance(made, EgoView) else made, name, id)
         if isinstance(made, EgoView):
             store.write_seen(name, id, seen.scores(_checked_view(made, sample.ego, name, id), sample.ego))
-        pictures[name] = _checked(made.image if isinstance(made, EgoView) else made, name, id)
     if case.observed is not None:
         store.write_observation(id, case.observed)
     for name, picture in {TRUTH: sample.ego.frame.rgb, **pictures}.items():
