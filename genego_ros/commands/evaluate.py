@@ -47,7 +47,7 @@ def add_shared_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes table.md, table.json, scores.jsonl, sheet.png and predictions/; goes on where it was interrupted.
+    """Writes what `report.write_report` does, and predictions/; goes on where it was interrupted.
 
     Raises:
         GenEgoError: see `evaluate`; an unknown or empty split, no such data set.

@@ -47,7 +47,8 @@ METRICS = {
 """In the order of the tables. `hands`: of the pictures in whose truth a detector finds both hands, the share in which
 it finds both here too; `hands_pa_mpjpe`: of the hands that it finds, against the true ones. Of the pixels that a method
 marks as seen, `seen_2cm`: where true depth is known, the share whose point of the splat lies within 2 cm of it along z;
-`seen_20_grey`: the share whose grey level is the true picture's within 20. Methods that mark nothing have neither."""
+`seen_20_grey`: the share whose grey level is the true picture's within 20. Methods that do not say what they
+saw have neither."""
 _FRECHET = {"fd_effnet": "effnet", "fid": "inception"}
 """The features that each Frechet distance is over."""
 _FRECHET_RESAMPLES = 200
