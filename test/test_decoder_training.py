@@ -42,7 +42,7 @@ def test_a_critic_learns_to_tell_blurs_from_textures() -> None:
         optimizer.zero_grad()
         telling.backward()
         optimizer.step()
-    assert float(telling.detach()) < 1 < critic(sharp())[-1].mean() - critic(flat)[-1].mean()
+    assert float(telling.detach()) < 0.5 < critic(sharp())[-1].mean() - critic(flat)[-1].mean()
 
 
 def test_each_side_of_a_duel_teaches_only_itself() -> None:

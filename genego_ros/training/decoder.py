@@ -22,7 +22,7 @@ from genego_ros.training.vae import EDGES, VaeTask, fidelity
 from genego_ros.training.views import ViewId, views_of
 from genego_ros.types import ByteArray
 
-MATCHING, FOOLING = 1.0, 0.03
+MATCHING, FOOLING = 0.2, 0.03
 """Weights, against that of the pixels."""
 VAE = "vae.safetensors"
 
@@ -57,7 +57,7 @@ class Contest(nn.Module):
 class DecoderTask(VaeTask):
     """A `training.loop.Task`."""
 
-    rates: Mapping[str, float] = {"autoencoder.encoder": 0.0, "critic": 4.0}
+    rates: Mapping[str, float] = {"autoencoder.encoder": 0.0}
 
     def __init__(
         self, network: LiteAutoencoder, dataset: H2O, learned: Sequence[ViewId], held_out: Sequence[ViewId]
