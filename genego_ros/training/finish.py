@@ -52,6 +52,9 @@ WINDOW = 16
 and tells little more."""
 MARGIN = 1
 """Elements at the border of the window that are not judged: what lies beyond it is missing to them."""
+SWAPPED, LIGHT, TINT = 0.5, 0.2, 0.1
+"""Share of the moments whose colours change places, and the deviations of the logarithms of their light and of each
+colour's share in it. What the rooms of a data set have in common is otherwise painted into others."""
 _BESIDE = LATENT_CHANNELS + 3 + 1
 """Channels of what latents are made of: the filled splat, P_ego, and where the splat landed."""
 
@@ -97,16 +100,17 @@ class FinishTask(UnetTask):
     def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """How far a step's decoded guess is off, from afar and from the splat, and what the critics say of it."""
         assert isinstance(network, Studio)
+        batch = self._recoloured(network.vae, batch)
         steps = WAYS[int(torch.randint(len(WAYS), ()))]
         taken = int(torch.randint(steps, ()))
         guess = self._guess(network.denoiser, batch, steps, taken)
-        target = batch["target"].float()
+        target = batch["target"]
         some = math.ceil(DECODED * len(guess))
         row, column = torch.randint(guess.shape[-1] - WINDOW + 1, (2,)).tolist()
         window = guess[:some, :, row : row + WINDOW, column : column + WINDOW]
         made = _judged(network.vae.decode(window).sample)
         truth, splat = (_judged(_cut(batch[name][:some], row, column)) for name in ("truth", "splat"))
-        landed = _judged(_cut(batch["projected"][:some].permute(0, 2, 3, 1) * 255, row, column)) > 0
+        landed = _judged(_cut(batch["projected"][:some], row, column))
         far = functional.avg_pool2d(guess - target, BLOT).abs().mean()
         kept = ((made - splat).abs() * landed).mean()
         duels = {
@@ -118,6 +122,20 @@ class FinishTask(UnetTask):
             loss = loss + MATCHING * matching + FOOLING * fooling + telling
             parts |= {f"{name}_fooling": fooling, f"{name}_matching": matching, f"{name}_telling": telling}
         return {"loss": loss, **parts}
+
+    @torch.no_grad()
+    def _recoloured(self, vae: LiteAutoencoder, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The batch in other light and other colours, with the latents of those; `truth` and `splat` as float
+        (N, 3, S, S) in [-1, 1]."""
+        pictures = torch.stack([batch["truth"], batch["splat"]]).permute(0, 1, 4, 2, 3) / 255
+        kinds, n, colours = pictures.shape[:3]
+        orders = torch.rand(n, colours).argsort(1)
+        orders = torch.where(torch.rand(n, 1) < SWAPPED, orders, torch.arange(colours)).to(pictures.device)
+        gains = (LIGHT * torch.randn(n, 1) + TINT * torch.randn(n, colours)).exp().to(pictures.device)
+        swapped = pictures.gather(2, orders[None, :, :, None, None].expand_as(pictures))
+        pictures = (swapped * gains[:, :, None, None]).clamp(0, 1) * 2 - 1
+        target, filled = vae.encode(pictures.flatten(0, 1)).latents.unflatten(0, (kinds, n))
+        return {**batch, "truth": pictures[0], "splat": pictures[1], "target": target, "filled": filled}
 
     def _guess(self, denoiser: EgoDenoiser, batch: Mapping[str, Tensor], steps: int, taken: int) -> Tensor:
         """The picture's latents, float (N, 4, s, s), as one step of the way sees them; those before it, which learn
@@ -150,10 +168,10 @@ def _beside(batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def _cut(pictures: Tensor, row: int, column: int) -> Tensor:
-    """The window of uint8 (N, S, S, 3) pictures, as float (N, 3, h, w) in [-1, 1]."""
+    """The window of (N, C, S, S) pictures, (N, C, h, w)."""
     side = WINDOW * FACTOR
     top, left = row * FACTOR, column * FACTOR
-    return pictures[:, top : top + side, left : left + side].permute(0, 3, 1, 2) / 127.5 - 1
+    return pictures[..., top : top + side, left : left + side]
 
 
 def _judged(pictures: Tensor) -> Tensor:
