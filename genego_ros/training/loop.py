@@ -127,6 +127,8 @@ class Settings:
     warmup: float = 0.05
     cosine: bool = True
     """Otherwise it stays where it is after the warmup."""
+    momentum: float = 0.9
+    """Of AdamW's mean of gradients (beta 1)."""
     weight_decay: float = 0.05
     """Not for biases and normalisations."""
     averaging: float = 0.999
@@ -248,7 +250,7 @@ class _Run:
         network = task.network.to(self.device)
         groups = _groups(network, task.rates, settings.weight_decay)
         self.average = AveragedModel(network, multi_avg_fn=self._averaged, use_buffers=True)
-        optimizer = torch.optim.AdamW(groups, lr=settings.rate)
+        optimizer = torch.optim.AdamW(groups, lr=settings.rate, betas=(settings.momentum, 0.999))
         self.peaks = [group["lr"] * group.pop("factor") for group in optimizer.param_groups]
         # In evaluation mode: `_learn` joins gradients, since tasks call parts of networks by name, which a wrapper
         # for several processes would not see.
@@ -428,7 +430,8 @@ class _Run:
             raise GenEgoError(f"{self.out}: cannot be written ({error}); make room, then run it again") from error
 
     def _resume(self, state: dict[str, Any]) -> None:
-        mine, theirs = self._identity(), state["settings"]
+        # A checkpoint from before a setting was one had its default.
+        mine, theirs = self._identity(), {"momentum": Settings.momentum, **state["settings"]}
         if differing := [name for name, value in mine.items() if theirs.get(name) != value]:
             raise GenEgoError(
                 f"{self.out} holds a run with other {' and '.join(differing)}: choose another --out, or delete it"
@@ -449,10 +452,12 @@ class _Run:
     def _identity(self) -> dict[str, Any]:
         """All that a run's result depends on, but for its length."""
         settings = asdict(self.settings)
-        own = {
-            name: settings[name] for name in ("batch", "rate", "warmup", "cosine", "weight_decay", "averaging", "seed")
+        names = ("batch", "rate", "momentum", "warmup", "cosine", "weight_decay", "averaging", "seed")
+        return {
+            **{name: settings[name] for name in names},
+            "configuration": json.dumps(dict(self.task.configuration)),
+            "data": self.task.fingerprint,
         }
-        return {**own, "configuration": json.dumps(dict(self.task.configuration)), "data": self.task.fingerprint}
 
 
 def _faster(task: Task, batch: Mapping[str, Tensor], device: torch.device) -> str:
