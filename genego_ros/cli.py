@@ -34,6 +34,7 @@ COMMANDS = {
     "parameters": ("genego_ros.commands.parameters", "list every parameter"),
     "weights": ("genego_ros.commands.weights", "install, list or verify the weights of models"),
     "train": ("genego_ros.commands.train", "train a network on recordings"),
+    "train baseline": ("genego_ros.commands.train_baseline", "train a method that the network is measured against"),
     "bench": ("genego_ros.commands.bench", "measure speed and accuracy against a reference"),
     "test": ("genego_ros.commands.test", "run the linters, the type checker and the tests"),
 }

@@ -97,7 +97,7 @@ def brought_weights(parameters: Parameters) -> Iterator[tuple[str, str]]:
     for name, value in parameters.as_mapping().items():
         path = Path(str(value)).expanduser()
         # A word that is no path is an entry of the manifest.
-        if name.endswith(".weights") and value and path.exists():
+        if name.endswith("weights") and value and path.exists():
             yield name, file_state(path)
 
 

@@ -209,6 +209,13 @@ class ReconstructionParameters:
 
 
 @dataclass(frozen=True)
+class BaselineParameters:
+    pix2pixhd_weights: str = parameter(
+        "", "`evaluate --methods pix2pixhd`: weights of `train baseline pix2pixhd`", read_only=True
+    )
+
+
+@dataclass(frozen=True)
 class FrameParameters:
     ego: str = parameter(
         "ego_camera_optical_frame",
@@ -242,6 +249,7 @@ class Parameters:
     ego: EgoParameters = field(default_factory=EgoParameters)
     reconstruction: ReconstructionParameters = field(default_factory=ReconstructionParameters)
     frames: FrameParameters = field(default_factory=FrameParameters)
+    baselines: BaselineParameters = field(default_factory=BaselineParameters)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Parameters:

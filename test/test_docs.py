@@ -55,9 +55,13 @@ def test_readme_names_every_command_argument_and_topic() -> None:
     [
         ("training", {"evaluation", "commands", "ros"}),
         ("evaluation", {"training", "commands", "ros"}),
-        ("geometry", {"observation", "reconstruction", "data", "training", "evaluation", "commands", "ros"}),
-        ("observation", {"reconstruction", "data", "training", "evaluation", "commands", "ros"}),
-        ("reconstruction", {"observation", "data", "training", "evaluation", "commands", "ros"}),
+        ("evaluation/baselines", {"training", "commands", "ros", "data"}),
+        (
+            "geometry",
+            {"observation", "reconstruction", "data", "training", "evaluation", "commands", "ros", "baselines"},
+        ),
+        ("observation", {"reconstruction", "data", "training", "evaluation", "commands", "ros", "baselines"}),
+        ("reconstruction", {"observation", "data", "training", "evaluation", "commands", "ros", "baselines"}),
     ],
 )
 def test_rooms_import_what_the_design_says(room: str, forbidden: set[str]) -> None:
@@ -73,5 +77,6 @@ def _imported(file: Path) -> Iterator[str]:
         module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
         for name in names:
             package, _, rest = f"{module}.{name}".lstrip(".").partition(".")
+            # What is measured against has to be trained: its networks are a room of their own.
             if package == "genego_ros":
-                yield rest.partition(".")[0]
+                yield "baselines" if rest.startswith("evaluation.baselines.") else rest.partition(".")[0]

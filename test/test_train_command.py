@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from genego_ros.cli import main
-from genego_ros.commands.train import MODELS, OPTIONS, add_arguments, complete
+from genego_ros.commands.train import BASELINES, MODELS, OPTIONS, add_training_arguments, complete
 from genego_ros.errors import GenEgoError
 
 CONFIGURATIONS = Path(__file__).resolve().parents[1] / "config" / "train"
@@ -16,7 +16,7 @@ CONFIGURATIONS = Path(__file__).resolve().parents[1] / "config" / "train"
 
 def completed(*options: str, config: Path | None = None, model: str = "unet") -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    add_training_arguments(parser, MODELS | BASELINES)
     given = [model, "set", "--out", "out", *options, *(["--config", str(config)] if config else [])]
     return complete(parser.parse_args(given))
 
@@ -63,9 +63,9 @@ def test_a_missing_file_and_a_missing_length_are_said(tmp_path: Path, capsys: py
 
 @pytest.mark.parametrize("config", sorted(CONFIGURATIONS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_files_that_come_along_are_whole(config: Path) -> None:
-    model = config.stem.removesuffix("-base")
+    model = config.stem.removesuffix("-base").removeprefix("baseline_")
     found = completed(config=config, model=model)
-    assert model in MODELS
+    assert model in (BASELINES if config.stem.startswith("baseline_") else MODELS)
     assert sum(bool(getattr(found, name)) for name in ("minutes", "steps", "epochs")) == 1
     assert len(OPTIONS) == len(set(OPTIONS))
 
@@ -81,10 +81,13 @@ def test_the_files_that_come_along_are_whole(config: Path) -> None:
         ("distill", "--start-noise 1"),
         ("sd15", "--vae x"),
         ("ego-hand", "--stride 3"),
+        ("pix2pixhd", "--vae x"),
+        ("pix2pixhd", "--form v"),
     ],
 )
 def test_what_a_training_does_not_take_is_refused(model: str, option: str) -> None:
-    with pytest.raises(GenEgoError, match=f"train {model} takes no {option.split()[0]}; only .* do"):
+    model_command = f"baseline {model}" if model in BASELINES else model
+    with pytest.raises(GenEgoError, match=f"train {model_command} takes no {option.split()[0]}; only .* do"):
         completed("--steps", "1", *option.split(), model=model)
 
 

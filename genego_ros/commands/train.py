@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +26,10 @@ MODELS = {
 }
 """What can be trained -> its module, which offers `prepare(args) -> (Task, Settings)`. Of the settings it chooses,
 those that the command line gives are exchanged."""
+BASELINES = {
+    "pix2pixhd": "genego_ros.training.baselines.pix2pixhd",
+}
+"""What GenEgo is measured against, likewise; `./genego train baseline NAME`."""
 OBSERVING = ("unet", "distill", "finish", "sd15")
 """Those that learn from what stage 1 makes of recordings, and so take its parameters."""
 PRECISIONS = ("auto", "no", "bf16", "fp16")
@@ -54,7 +58,12 @@ LENGTHS = {
 OPTIONS = {
     **LENGTHS,
     "split": Option(str, "train", "list of splits.json to learn from, or all (default train)"),
-    "size": Option(str, "", "tiny or base (default tiny)", models=("ego-hand",)),
+    "size": Option(
+        str,
+        "",
+        "of the network: tiny (default) or base of ego-hand, small (default) or paper of a baseline",
+        models=("ego-hand", *BASELINES),
+    ),
     "start": Option(Path, None, "weights to start from", "PATH"),
     "batch": Option(int, None, "samples a step"),
     "rate": Option(float, None, "highest learning rate"),
@@ -75,13 +84,20 @@ OPTIONS = {
     "start-noise": Option(
         float, None, "of a flow: noise on the splat that it begins at (default 0.5)", "SD", models=("unet",)
     ),
-    "stride": Option(int, 2, "frames between samples (default 2)", "N", models=OBSERVING),
-    "cache": Option(Path, None, "for what is made of the samples (default OUT/cache)", "DIR", models=OBSERVING),
+    "stride": Option(int, 2, "frames between samples (default 2)", "N", models=(*OBSERVING, *BASELINES)),
+    "cache": Option(
+        Path, None, "for what is made of the samples (default OUT/cache)", "DIR", models=(*OBSERVING, *BASELINES)
+    ),
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", choices=sorted(MODELS))
+    add_training_arguments(parser, MODELS)
+
+
+def add_training_arguments(parser: argparse.ArgumentParser, models: Mapping[str, str]) -> None:
+    """Those of a command that trains one of `models`; what none of them takes is left out."""
+    parser.add_argument("model", choices=sorted(models))
     parser.add_argument("dataset", type=Path, help="recordings: H2O, TACO or rendered")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a run that lies here is gone on with")
     parser.add_argument(
@@ -90,14 +106,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length = parser.add_mutually_exclusive_group()
     some = parser.add_argument_group("of some trainings")
     for name, option in OPTIONS.items():
+        takers = [model for model in option.models if model in models]
+        if option.models and not takers:
+            continue
         group: Any = length if name in LENGTHS else some if option.models else parser
         more: dict[str, Any] = {"metavar": option.placeholder} if option.placeholder else {}
         # Without a default, so that what is given can be told from what is not.
-        text = f"{', '.join(option.models)}: {option.help}" if option.models else option.help
+        text = f"{', '.join(takers)}: {option.help}" if takers else option.help
         group.add_argument(f"--{name}", type=option.kind, choices=option.choices or None, help=text, **more)
-    some.add_argument(
-        "parameters", nargs="*", metavar="name:=value", help=f"{', '.join(OBSERVING)}: parameters of stage 1"
-    )
+    observing = ", ".join(model for model in OBSERVING if model in models)
+    some.add_argument("parameters", nargs="*", metavar="name:=value", help=f"{observing}: parameters of stage 1")
     # argparse gives positionals to the first gap between options alone; those after it come as `further`.
     parser.set_defaults(further=[])
 
@@ -113,7 +131,7 @@ def complete(args: argparse.Namespace) -> argparse.Namespace:
     for name, option in OPTIONS.items():
         given = _given(args, name) is not None or name in configured
         if given and option.models and args.model not in option.models:
-            raise GenEgoError(f"train {args.model} takes no --{name}; only {', '.join(option.models)} do")
+            raise GenEgoError(f"{_called(args.model)} takes no --{name}; only {', '.join(option.models)} do")
     if any(_given(args, name) is not None for name in LENGTHS):
         configured = {name: value for name, value in configured.items() if name not in LENGTHS}
     complete = argparse.Namespace(**vars(args))
@@ -123,8 +141,12 @@ def complete(args: argparse.Namespace) -> argparse.Namespace:
     return complete
 
 
+def _called(model: str) -> str:
+    return f"train baseline {model}" if model in BASELINES else f"train {model}"
+
+
 def _given(args: argparse.Namespace, name: str) -> Any:
-    return getattr(args, name.replace("-", "_"))
+    return getattr(args, name.replace("-", "_"), None)
 
 
 def _configuration(path: Path) -> dict[str, Any]:
@@ -161,7 +183,7 @@ def run(args: argparse.Namespace) -> int:
 
     args = complete(args)
     if args.model not in OBSERVING and (unknown := [*args.parameters, *args.further]):
-        raise GenEgoError(f"train {args.model} takes no {' '.join(unknown)}; only {', '.join(OBSERVING)} do")
+        raise GenEgoError(f"{_called(args.model)} takes no {' '.join(unknown)}; only {', '.join(OBSERVING)} do")
     device = resolve_device(args.device)
     chosen = ("batch", "rate", "precision", "workers")
     given = {name: getattr(args, name) for name in chosen if getattr(args, name) is not None}
@@ -169,7 +191,7 @@ def run(args: argparse.Namespace) -> int:
     check(replace(Settings(), **given))  # before hours of observing
     torch.manual_seed(args.seed)  # weights that are yet to be trained are drawn in `prepare`
     with together(device == "cpu").main_process_first():  # who finds what the others need
-        task, settings = import_module(MODELS[args.model]).prepare(args)
+        task, settings = import_module((MODELS | BASELINES)[args.model]).prepare(args)
     settings = replace(settings, **given)
     if args.epochs:
         settings = replace(settings, steps=max(1, round(args.epochs * len(task.samples) / settings.batch)))

@@ -22,6 +22,7 @@ METHODS = {
     "genego_pose": "genego_ros.evaluation.methods:PoseOnly",
     "genego_text": "genego_ros.evaluation.methods:TextOnly",
     "genego_neither": "genego_ros.evaluation.methods:Neither",
+    "pix2pixhd": "genego_ros.evaluation.baselines.pix2pixhd:Pix2PixHDView",
 }
 USUAL = ("genego", "geometric", "splat", "copy")
 """What is measured where nothing is said."""

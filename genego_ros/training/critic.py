@@ -63,7 +63,7 @@ def duel(critic: Critic, made: Tensor, truth: Tensor, beside: Tensor | None = No
     """
     if beside is not None:
         made, truth = (torch.cat((judged, beside), 1) for judged in (made, truth))
-    with _fixed(critic):
+    with fixed(critic):
         *seen, verdict = critic(made)
         with torch.no_grad():
             *meant, _ = critic(truth)
@@ -74,7 +74,7 @@ def duel(critic: Critic, made: Tensor, truth: Tensor, beside: Tensor | None = No
 
 
 @contextmanager
-def _fixed(critic: Critic) -> Iterator[None]:
+def fixed(critic: nn.Module) -> Iterator[None]:
     """In here it learns nothing."""
     critic.requires_grad_(False)
     try:
