@@ -213,6 +213,9 @@ class BaselineParameters:
     pix2pixhd_weights: str = parameter(
         "", "`evaluate --methods pix2pixhd`: weights of `train baseline pix2pixhd`", read_only=True
     )
+    pixelnerf_weights: str = parameter(
+        "", "`evaluate --methods pixelnerf`: weights of `train baseline pixelnerf`", read_only=True
+    )
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ MODELS = {
 those that the command line gives are exchanged."""
 BASELINES = {
     "pix2pixhd": "genego_ros.training.baselines.pix2pixhd",
+    "pixelnerf": "genego_ros.training.baselines.pixelnerf",
 }
 """What GenEgo is measured against, likewise; `./genego train baseline NAME`."""
 OBSERVING = ("unet", "distill", "finish", "sd15")

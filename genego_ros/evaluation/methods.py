@@ -23,6 +23,7 @@ METHODS = {
     "genego_text": "genego_ros.evaluation.methods:TextOnly",
     "genego_neither": "genego_ros.evaluation.methods:Neither",
     "pix2pixhd": "genego_ros.evaluation.baselines.pix2pixhd:Pix2PixHDView",
+    "pixelnerf": "genego_ros.evaluation.baselines.pixelnerf:PixelNeRFView",
 }
 USUAL = ("genego", "geometric", "splat", "copy")
 """What is measured where nothing is said."""

@@ -126,11 +126,11 @@ def _write(
         view = sample.exo[0]
         shown = {"pictures": view.frame.rgb, "targets": sample.ego.frame.rgb}
         values = {
-            "intrinsics": _numbers(view.frame.camera.resized(width, height)),
+            "intrinsics": intrinsics_of(view.frame.camera.resized(width, height)),
             "exo": view.keypoints,
             "ego": sample.ego.keypoints,
             "T_ego_exo": sample.T_ego_exo,
-            "ego_intrinsics": _numbers(sample.ego.frame.camera.resized(width, height)),
+            "ego_intrinsics": intrinsics_of(sample.ego.frame.camera.resized(width, height)),
         }
         squeezed = {name: squeeze(shown[name], width, height) for name in pictures}
         return squeezed, {name: values[name] for name in names}
@@ -149,5 +149,6 @@ def _write(
         np.savez(file, **{name: np.stack(values) for name, values in lists.items()})  # type: ignore[arg-type]
 
 
-def _numbers(camera: Camera) -> Float64Array:
+def intrinsics_of(camera: Camera) -> Float64Array:
+    """fx, fy, cx, cy, float64 (4,), pixels."""
     return np.array([camera.fx, camera.fy, camera.cx, camera.cy])

@@ -116,14 +116,16 @@ def spread(count: int, wanted: int) -> list[int]:
     return np.linspace(0, count - 1, min(wanted, count)).astype(int).tolist()
 
 
-def picture_measures(held_out: PicturePairs, make: Callable[[int], ByteArray]) -> dict[str, float]:
+def picture_measures(
+    held_out: PicturePairs, make: Callable[[int], ByteArray], count: int = PICTURED
+) -> dict[str, float]:
     """PSNR in dB of pictures, uint8 (S, S, 3), that `make` makes of some held-out pairs, in the mean."""
-    places = spread(len(held_out), PICTURED)
+    places = spread(len(held_out), count)
     return {"psnr": float(np.mean([psnr(held_out.targets[place], make(place)) for place in places]))} if places else {}
 
 
-def picture_sheet(held_out: PicturePairs, make: Callable[[int], ByteArray]) -> ByteArray | None:
+def picture_sheet(held_out: PicturePairs, make: Callable[[int], ByteArray], count: int = SHOWN) -> ByteArray | None:
     """Some held-out pairs with what `make` makes of them; None where there are none."""
-    places = spread(len(held_out), SHOWN)
+    places = spread(len(held_out), count)
     rows = [(held_out.pictures[place], make(place), held_out.targets[place]) for place in places]
     return contact_sheet(("third person", "made", "truth"), rows) if rows else None
