@@ -20,14 +20,12 @@ from torch.nn import functional
 
 from genego_ros.data.sheet import captioned, contact_sheet
 from genego_ros.errors import GenEgoError
-from genego_ros.parameters import Parameters, parse_assignments
 from genego_ros.reconstruction.pipeline import EgoPipeline
 from genego_ros.reconstruction.schedulers import is_flow
 from genego_ros.reconstruction.sd15 import ETA, SIZE, load_sd15
-from genego_ros.training.conditions import KINDS, Source, cached_conditions, kept_conditions, kept_text
+from genego_ros.training.conditions import KINDS, kept_conditions, kept_text
 from genego_ros.training.loop import Settings
-from genego_ros.training.unet import divided, drawn_kind
-from genego_ros.training.views import listed
+from genego_ros.training.unet import conditions_apart, drawn_kind
 from genego_ros.types import Array, ByteArray
 
 VALIDATED, SHOWN = 24, 4
@@ -51,14 +49,8 @@ def prepare(args: argparse.Namespace) -> tuple[SD15Task, Settings]:
     pipeline = load_sd15(args.start)
     if is_flow(pipeline.scheduler):
         raise GenEgoError(f"{args.start}: a network that predicts noise or v is wanted, not a flow's velocity")
-    _, ids = listed(args.dataset, args.split)
-    parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
-    folder = args.cache or args.out / "cache"
+    (learned, first), (held_out, second) = conditions_apart(args, SIZE)
     workers = (os.cpu_count() or 1) if args.workers is None else args.workers
-    source = Source(args.dataset, parameters, SIZE)
-    (learned, first), (held_out, second) = (
-        cached_conditions(source, some, folder, workers) for some in divided(ids, args.stride)
-    )
     task = SD15Task(pipeline, learned, held_out, f"{first} {second}")
     return task, Settings(
         batch=3, rate=1e-5, warmup=0.0, cosine=False, weight_decay=0.01, precision="no", workers=workers

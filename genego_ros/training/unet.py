@@ -260,12 +260,8 @@ def cached_moments(args: argparse.Namespace, null: NullText, vae: LiteAutoencode
         GenEgoError: see `cached_conditions` and `cached_latents`; MiniLM is not installed.
     """
     encoder, tokenizer = load_minilm()
-    _, ids = listed(args.dataset, args.split)
-    parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
     folder = args.cache or args.out / "cache"
-    workers = (os.cpu_count() or 1) if args.workers is None else args.workers
-    source = Source(args.dataset, parameters, SIDE)
-    observed = [cached_conditions(source, some, folder, workers) for some in divided(ids, args.stride)]
+    observed = conditions_apart(args, SIDE)
     texts = sorted({kept_text(text, way) for rows, _ in observed for text in _texts(rows) for way in (False, True)})
     tokens = cached_tokens(texts, tokenizer, encoder, null, folder)
     words = {text: place for place, text in enumerate(texts)}
@@ -274,6 +270,24 @@ def cached_moments(args: argparse.Namespace, null: NullText, vae: LiteAutoencode
     )
     fingerprint = " ".join([*(name for _, name in observed), encoder_state(vae)])
     return Learning(learned, held_out, fingerprint, encoder, tokenizer)
+
+
+def conditions_apart(args: argparse.Namespace, side: int) -> list[tuple[Array, str]]:
+    """Rows of conditions to learn from and to measure with, and their fingerprints, of what the command line names.
+
+    They are made where they are not in its cache yet.
+
+    Args:
+        side: pixels a side.
+
+    Raises:
+        GenEgoError: see `listed`, `divided` and `cached_conditions`; no such parameter.
+    """
+    _, ids = listed(args.dataset, args.split)
+    parameters = Parameters.from_mapping(parse_assignments([*args.further, *args.parameters]))
+    workers = (os.cpu_count() or 1) if args.workers is None else args.workers
+    source, folder = Source(args.dataset, parameters, side), args.cache or args.out / "cache"
+    return [cached_conditions(source, some, folder, workers) for some in divided(ids, args.stride)]
 
 
 def _texts(rows: Array) -> set[bytes]:
