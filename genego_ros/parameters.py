@@ -216,6 +216,7 @@ class BaselineParameters:
     pixelnerf_weights: str = parameter(
         "", "`evaluate --methods pixelnerf`: weights of `train baseline pixelnerf`", read_only=True
     )
+    cfld_weights: str = parameter("", "`evaluate --methods cfld`: weights of `train baseline cfld`", read_only=True)
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ def test_the_files_that_come_along_are_whole(config: Path) -> None:
         ("ego-hand", "--stride 3"),
         ("pix2pixhd", "--vae x"),
         ("pix2pixhd", "--form v"),
+        ("cfld", "--start-noise 1"),
     ],
 )
 def test_what_a_training_does_not_take_is_refused(model: str, option: str) -> None:

@@ -9,10 +9,19 @@ from typing import Any
 
 import mock_datasets
 import numpy as np
+import pytest
+import torch
+from test_conditions import Estimator
 
+from genego_ros import inputs
 from genego_ros.data.h2o import H2O
+from genego_ros.data.sample import Sample
 from genego_ros.evaluation.inputs import Case, CaseMaker
+from genego_ros.inputs import RecordedObserver
 from genego_ros.parameters import Parameters
+from genego_ros.reconstruction.autoencoder import LiteAutoencoder
+from genego_ros.training.checkpoint import save_weights
+from genego_ros.types import ExoObservation
 
 SIDE = 32
 
@@ -42,6 +51,25 @@ def arguments(dataset: Path, out: Path, model: str, **changes: Any) -> argparse.
         "further": [],
     }
     return argparse.Namespace(**{**given, **changes})
+
+
+def known_observer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stage 1 that needs no weights."""
+    estimated = RecordedObserver.estimated
+
+    def look(self: RecordedObserver, sample: Sample) -> ExoObservation:
+        Estimator.sample = sample
+        return estimated(self, sample)
+
+    monkeypatch.setattr(inputs, "ExoObserver", Estimator)
+    monkeypatch.setattr(RecordedObserver, "estimated", look)
+
+
+def autoencoder(path: Path) -> Path:
+    """Weights of a narrow one, of random numbers."""
+    torch.manual_seed(3)
+    save_weights(LiteAutoencoder((8, 8, 8), (8, 8, 8)), {"down": (8, 8, 8), "up": (8, 8, 8)}, path)
+    return path
 
 
 def losses(out: Path) -> list[float]:

@@ -29,10 +29,12 @@ those that the command line gives are exchanged."""
 BASELINES = {
     "pix2pixhd": "genego_ros.training.baselines.pix2pixhd",
     "pixelnerf": "genego_ros.training.baselines.pixelnerf",
+    "cfld": "genego_ros.training.baselines.cfld",
 }
 """What GenEgo is measured against, likewise; `./genego train baseline NAME`."""
-OBSERVING = ("unet", "distill", "finish", "sd15")
+OBSERVING = ("unet", "distill", "finish", "sd15", "cfld")
 """Those that learn from what stage 1 makes of recordings, and so take its parameters."""
+_CACHING = tuple(dict.fromkeys((*OBSERVING, *BASELINES)))
 PRECISIONS = ("auto", "no", "bf16", "fp16")
 FORMS = ("epsilon", "v", "flow")
 INTERRUPTED = 130
@@ -75,9 +77,9 @@ OPTIONS = {
     "vae": Option(
         Path,
         None,
-        "weights of train vae or decoder; for the latter two by default that of --start",
+        "weights of train vae or decoder; for all but unet by default that of --start",
         "FILE",
-        models=("unet", "distill", "finish"),
+        models=("unet", "distill", "finish", "cfld"),
     ),
     "form": Option(
         str, None, "what the U-Net predicts (default flow, or that of --start)", choices=FORMS, models=("unet",)
@@ -85,10 +87,8 @@ OPTIONS = {
     "start-noise": Option(
         float, None, "of a flow: noise on the splat that it begins at (default 0.5)", "SD", models=("unet",)
     ),
-    "stride": Option(int, 2, "frames between samples (default 2)", "N", models=(*OBSERVING, *BASELINES)),
-    "cache": Option(
-        Path, None, "for what is made of the samples (default OUT/cache)", "DIR", models=(*OBSERVING, *BASELINES)
-    ),
+    "stride": Option(int, 2, "frames between samples (default 2)", "N", models=_CACHING),
+    "cache": Option(Path, None, "for what is made of the samples (default OUT/cache)", "DIR", models=_CACHING),
 }
 
 

@@ -24,6 +24,7 @@ METHODS = {
     "genego_neither": "genego_ros.evaluation.methods:Neither",
     "pix2pixhd": "genego_ros.evaluation.baselines.pix2pixhd:Pix2PixHDView",
     "pixelnerf": "genego_ros.evaluation.baselines.pixelnerf:PixelNeRFView",
+    "cfld": "genego_ros.evaluation.baselines.cfld:CFLDView",
 }
 USUAL = ("genego", "geometric", "splat", "copy")
 """What is measured where nothing is said."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from genego_ros.data.sheet import contact_sheet
 from genego_ros.errors import GenEgoError
 from genego_ros.evaluation.baselines.network import Network, read_network
 from genego_ros.geometry.picture_errors import psnr
+from genego_ros.reconstruction.autoencoder import load_autoencoder
 from genego_ros.training.pairs import PicturePairs, cached_picture_pairs
 from genego_ros.training.unet import divided
 from genego_ros.training.views import listed
@@ -103,11 +105,35 @@ def chosen_network(
     size = args.size or "small"
     if size not in sizes:
         raise GenEgoError(f"train baseline {args.model} has no --size {size}; choose {', '.join(sizes)}")
+    wanted = json.loads(json.dumps(sizes[size]))  # as it is kept with weights
     if args.start is None:
-        return build(**sizes[size]), dict(sizes[size])
+        return build(**wanted), wanted
     network, configuration = read_network(args.start, args.model, build)
-    if args.size and configuration != sizes[size]:
+    if args.size and any(configuration.get(name) != value for name, value in wanted.items()):
         raise GenEgoError(f"{args.start}: holds a network of another size than --size {size}; leave --size out")
+    return network, configuration
+
+
+def chosen_latent_network(
+    args: argparse.Namespace, build: Callable[..., Network], sizes: Mapping[str, Mapping[str, Any]]
+) -> tuple[Network, dict[str, Any]]:
+    """As `chosen_network`, with the autoencoder that `--vae` names, or the one that `--start` holds, in it as `vae`.
+
+    Raises:
+        GenEgoError: likewise; both or none of `--vae` and `--start` are given, or `--vae` cannot be loaded.
+    """
+    if (args.vae is None) == (args.start is None):
+        raise GenEgoError(
+            f"train baseline {args.model} works on latents: give the network that makes them, --vae "
+            "weights.safetensors, or --start, which holds it, but not both"
+        )
+    if args.vae is None:
+        return chosen_network(args, build, sizes)
+    vae = load_autoencoder(args.vae)
+    config: Any = vae.config
+    own = {key: config[key] for key in ("down", "up", "noise")}
+    network, configuration = chosen_network(args, build, {name: {**size, "vae": own} for name, size in sizes.items()})
+    network.get_submodule("vae").load_state_dict(vae.state_dict())
     return network, configuration
 
 
@@ -117,15 +143,13 @@ def spread(count: int, wanted: int) -> list[int]:
 
 
 def picture_measures(
-    held_out: PicturePairs, make: Callable[[int], ByteArray], count: int = PICTURED
+    held_out: PicturePairs, make: Callable[[int], ByteArray], places: Sequence[int]
 ) -> dict[str, float]:
-    """PSNR in dB of pictures, uint8 (S, S, 3), that `make` makes of some held-out pairs, in the mean."""
-    places = spread(len(held_out), count)
+    """PSNR in dB of pictures, uint8 (S, S, 3), that `make` makes of the held-out pairs at `places`, in the mean."""
     return {"psnr": float(np.mean([psnr(held_out.targets[place], make(place)) for place in places]))} if places else {}
 
 
-def picture_sheet(held_out: PicturePairs, make: Callable[[int], ByteArray], count: int = SHOWN) -> ByteArray | None:
-    """Some held-out pairs with what `make` makes of them; None where there are none."""
-    places = spread(len(held_out), count)
+def picture_sheet(held_out: PicturePairs, make: Callable[[int], ByteArray], places: Sequence[int]) -> ByteArray | None:
+    """The held-out pairs at `places` with what `make` makes of them; None where there are none."""
     rows = [(held_out.pictures[place], make(place), held_out.targets[place]) for place in places]
     return contact_sheet(("third person", "made", "truth"), rows) if rows else None

@@ -15,12 +15,15 @@ from torch.nn import functional
 from genego_ros.evaluation.baselines.network import byte_pictures, shown
 from genego_ros.evaluation.baselines.pix2pixhd import SIZES, Made, Pix2PixHD, halved
 from genego_ros.training.baselines.moments import (
+    PICTURED,
+    SHOWN,
     PairsApart,
     cached_pairs_apart,
     chosen_network,
     pair,
     picture_measures,
     picture_sheet,
+    spread,
 )
 from genego_ros.training.critic import fixed
 from genego_ros.training.loop import Settings
@@ -93,12 +96,14 @@ class Pix2PixHDTask:
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
         """PSNR in dB of pictures of recordings that are not learned from."""
-        return picture_measures(self._held_out, lambda place: self._made(network, place))
+        places = spread(len(self._held_out), PICTURED)
+        return picture_measures(self._held_out, lambda place: self._made(network, place), places)
 
     @torch.no_grad()
     def sheet(self, network: nn.Module) -> ByteArray | None:
         """Pictures made of held-out pairs."""
-        return picture_sheet(self._held_out, lambda place: self._made(network, place))
+        places = spread(len(self._held_out), SHOWN)
+        return picture_sheet(self._held_out, lambda place: self._made(network, place), places)
 
     def _made(self, network: nn.Module, place: int) -> ByteArray:
         assert isinstance(network, Pix2PixHD)

@@ -108,12 +108,14 @@ class PixelNeRFTask:
             batch = samples.batch(np.array([place]), rng)
             tensors = {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
             losses.append(float(self.losses(network, tensors)["loss"]))
-        measured = picture_measures(self._held_out, lambda place: self._made(network, place), PICTURED)
+        few = spread(len(self._held_out), PICTURED)
+        measured = picture_measures(self._held_out, lambda place: self._made(network, place), few)
         return {"loss": float(np.mean(losses)), **measured}
 
     def sheet(self, network: nn.Module) -> ByteArray | None:
         """Pictures made of held-out pairs."""
-        return picture_sheet(self._held_out, lambda place: self._made(network, place), PICTURED)
+        places = spread(len(self._held_out), PICTURED)
+        return picture_sheet(self._held_out, lambda place: self._made(network, place), places)
 
     def _made(self, network: nn.Module, place: int) -> ByteArray:
         assert isinstance(network, PixelNeRF)
