@@ -22,10 +22,11 @@ from genego_ros.errors import GenEgoError
 from genego_ros.geometry.picture_errors import psnr
 from genego_ros.inputs import file_state
 from genego_ros.parameters import Parameters, parse_assignments
-from genego_ros.reconstruction.autoencoder import LATENT_CHANNELS, LiteAutoencoder, load_autoencoder
+from genego_ros.reconstruction.autoencoder import LiteAutoencoder, load_autoencoder
 from genego_ros.reconstruction.lite_file import load_lite, save_lite
-from genego_ros.reconstruction.pipeline import INPUT_CHANNELS, EgoPipeline, from_splat
+from genego_ros.reconstruction.pipeline import EgoPipeline, from_splat
 from genego_ros.reconstruction.pose_encoder import GenEgoPoseEncoder
+from genego_ros.reconstruction.small_unet import small_unet
 from genego_ros.reconstruction.text import NullText
 from genego_ros.reconstruction.text_models import load_minilm
 from genego_ros.training.conditions import KINDS, Source, cached_conditions, kept_conditions, kept_text
@@ -109,17 +110,7 @@ def chosen_settings() -> Settings:
 
 def start_unet(width: int) -> UNet2DConditionModel:
     """Of 7.6 M parameters, not trained; attends to tokens of this width at 1/2 and 1/4 of the latents' size."""
-    unet: Any = UNet2DConditionModel(
-        in_channels=INPUT_CHANNELS,
-        out_channels=LATENT_CHANNELS,
-        block_out_channels=CHANNELS,
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=16,
-        cross_attention_dim=width,
-        attention_head_dim=4,
-    )
+    unet: Any = small_unet(CHANNELS, width)
     nn.init.zeros_(unet.conv_out.weight)
     network: UNet2DConditionModel = unet
     return network
