@@ -217,6 +217,11 @@ class BaselineParameters:
         "", "`evaluate --methods pixelnerf`: weights of `train baseline pixelnerf`", read_only=True
     )
     cfld_weights: str = parameter("", "`evaluate --methods cfld`: weights of `train baseline cfld`", read_only=True)
+    egoworld_weights: str = parameter(
+        "",
+        "`evaluate --methods egoworld`: weights of `train baseline egoworld`, or the pipeline of `train sd15`",
+        read_only=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,10 @@ BASELINES = {
     "pix2pixhd": "genego_ros.training.baselines.pix2pixhd",
     "pixelnerf": "genego_ros.training.baselines.pixelnerf",
     "cfld": "genego_ros.training.baselines.cfld",
+    "egoworld": "genego_ros.training.baselines.egoworld",
 }
 """What GenEgo is measured against, likewise; `./genego train baseline NAME`."""
-OBSERVING = ("unet", "distill", "finish", "sd15", "cfld")
+OBSERVING = ("unet", "distill", "finish", "sd15", "cfld", "egoworld")
 """Those that learn from what stage 1 makes of recordings, and so take its parameters."""
 _CACHING = tuple(dict.fromkeys((*OBSERVING, *BASELINES)))
 PRECISIONS = ("auto", "no", "bf16", "fp16")
@@ -79,7 +80,7 @@ OPTIONS = {
         None,
         "weights of train vae or decoder; for all but unet by default that of --start",
         "FILE",
-        models=("unet", "distill", "finish", "cfld"),
+        models=("unet", "distill", "finish", "cfld", "egoworld"),
     ),
     "form": Option(
         str, None, "what the U-Net predicts (default flow, or that of --start)", choices=FORMS, models=("unet",)

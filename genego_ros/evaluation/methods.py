@@ -25,6 +25,7 @@ METHODS = {
     "pix2pixhd": "genego_ros.evaluation.baselines.pix2pixhd:Pix2PixHDView",
     "pixelnerf": "genego_ros.evaluation.baselines.pixelnerf:PixelNeRFView",
     "cfld": "genego_ros.evaluation.baselines.cfld:CFLDView",
+    "egoworld": "genego_ros.evaluation.baselines.egoworld:EgoWorldView",
 }
 USUAL = ("genego", "geometric", "splat", "copy")
 """What is measured where nothing is said."""
