@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -133,7 +133,7 @@ def complete(args: argparse.Namespace) -> argparse.Namespace:
     for name, option in OPTIONS.items():
         given = _given(args, name) is not None or name in configured
         if given and option.models and args.model not in option.models:
-            raise GenEgoError(f"{_called(args.model)} takes no --{name}; only {', '.join(option.models)} do")
+            raise GenEgoError(f"{_called(args.model)} takes no --{name}; only {_takers(option.models, args.model)} do")
     if any(_given(args, name) is not None for name in LENGTHS):
         configured = {name: value for name, value in configured.items() if name not in LENGTHS}
     complete = argparse.Namespace(**vars(args))
@@ -141,6 +141,12 @@ def complete(args: argparse.Namespace) -> argparse.Namespace:
         if _given(args, name) is None:
             setattr(complete, name.replace("-", "_"), configured.get(name, option.default))
     return complete
+
+
+def _takers(models: Sequence[str], model: str) -> str:
+    """Those of `models` that the command which trains `model` trains; all where it trains none of them."""
+    alike = [each for each in models if (each in BASELINES) == (model in BASELINES)]
+    return ", ".join(alike or models)
 
 
 def _called(model: str) -> str:
@@ -185,7 +191,8 @@ def run(args: argparse.Namespace) -> int:
 
     args = complete(args)
     if args.model not in OBSERVING and (unknown := [*args.parameters, *args.further]):
-        raise GenEgoError(f"{_called(args.model)} takes no {' '.join(unknown)}; only {', '.join(OBSERVING)} do")
+        takers = _takers(OBSERVING, args.model)
+        raise GenEgoError(f"{_called(args.model)} takes no {' '.join(unknown)}; only {takers} do")
     device = resolve_device(args.device)
     chosen = ("batch", "rate", "precision", "workers")
     given = {name: getattr(args, name) for name in chosen if getattr(args, name) is not None}
