@@ -320,19 +320,20 @@ def test_a_flow_that_is_told_nothing_leaves_the_splat_as_it_is(folder: Path) -> 
         torch.testing.assert_close(found, filled, atol=5e-3, rtol=0)
 
 
-def finished(folder: Path, out: Path) -> tuple[FinishTask, Settings]:
+def finished(folder: Path, out: Path, critics: float = 0.0) -> tuple[FinishTask, Settings]:
     """What `train finish` trains, from a network that is not trained."""
     task = prepared(folder, "flow")
     task.export(task.network, out)
     given = {"model": "finish", "out": out, "cache": folder / "cache", "start": out / LITE, "vae": None}
-    return finish.prepare(arguments(folder, **given))
+    return finish.prepare(arguments(folder, critics=critics, **given))
 
 
+@pytest.mark.parametrize("critics", [0.0, 1.0])
 def test_a_finished_network_keeps_its_latents_and_changes_its_pictures(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, critics: float
 ) -> None:
     monkeypatch.setattr(finish, "WINDOW", 4)
-    task, settings = finished(folder, tmp_path)
+    task, settings = finished(folder, tmp_path, critics)
     before = load_lite(tmp_path / LITE)
     assert train(task, replace(settings, steps=4, batch=2, rate=1e-2, workers=0, log_steps=1), tmp_path / "out")
     after = load_lite(tmp_path / "out" / LITE)
@@ -341,7 +342,8 @@ def test_a_finished_network_keeps_its_latents_and_changes_its_pictures(
     assert not torch.equal(before.decode(z), after.decode(z))
     assert not torch.equal(before.unet.conv_in.weight, after.unet.conv_in.weight)
     lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
-    assert {"far", "kept", "textures_fooling", "layouts_telling"} <= set(lines[0]) and "psnr_true_1" in lines[-1]
+    assert {"far", "pixels", "unlike"} <= set(lines[0]) and "psnr_true_1" in lines[-1]
+    assert ({"textures_fooling", "layouts_telling"} <= set(lines[0])) == bool(critics)
     assert (tmp_path / "out" / SHEET).is_file()
 
 
@@ -352,6 +354,18 @@ def test_a_guess_on_the_way_is_where_the_way_would_end(folder: Path, tmp_path: P
     batch = batch_of(task)
     found = task._guess(Oracle("flow", batch), batch, steps, taken)  # type: ignore[arg-type]
     torch.testing.assert_close(found, batch["target"].float(), atol=1e-4, rtol=0)
+
+
+def test_similarity_is_ssim_of_evenly_weighted_windows() -> None:
+    metrics = pytest.importorskip("skimage.metrics")
+    rng = np.random.default_rng(0)
+    truth, made = (rng.uniform(-1, 1, (3, 16, 20)).astype(np.float32) for _ in range(2))
+    _, wanted = metrics.structural_similarity(
+        truth / 2 + 0.5, made / 2 + 0.5, win_size=7, channel_axis=0, data_range=1.0, full=True,
+        use_sample_covariance=False,
+    )  # fmt: skip
+    found = finish.similarity(torch.from_numpy(made)[None], torch.from_numpy(truth)[None])
+    np.testing.assert_allclose(found[0].numpy(), wanted[:, 3:-3, 3:-3], atol=1e-4)
 
 
 def test_windows_of_pictures_are_those_of_the_latents(folder: Path, tmp_path: Path) -> None:
@@ -368,6 +382,8 @@ def test_what_does_not_belong_together_is_refused(folder: Path, tmp_path: Path) 
     prepared(folder, "v").export(prepared(folder, "v").network, tmp_path)
     with pytest.raises(GenEgoError, match="only a flow that begins at the splat is finished"):
         finish.prepare(arguments(folder, model="finish", start=tmp_path / LITE, cache=folder / "cache"))
+    with pytest.raises(GenEgoError, match="--critics -1: a weight of 0"):
+        finished(folder, tmp_path, -1.0)
     torch.manual_seed(1)
     other = tmp_path / "other.safetensors"
     save_weights(LiteAutoencoder((8, 8, 8), (8, 8, 8)), {"down": (8, 8, 8), "up": (8, 8, 8)}, other)

@@ -88,6 +88,13 @@ OPTIONS = {
     "start-noise": Option(
         float, None, "of a flow: noise on the splat that it begins at (default 0.5)", "SD", models=("unet",)
     ),
+    "critics": Option(
+        float,
+        0.0,
+        "weight of critics that ask for pictures that look true, which takes far more samples (default 0: none)",
+        "WEIGHT",
+        models=("finish",),
+    ),
     "stride": Option(int, 2, "frames between samples (default 2)", "N", models=_CACHING),
     "cache": Option(Path, None, "for what is made of the samples (default OUT/cache)", "DIR", models=_CACHING),
 }

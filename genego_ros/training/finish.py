@@ -1,17 +1,20 @@
-"""`./genego train finish`: pictures of one to four steps against a critic: the U-Net and the decoder together.
+"""`./genego train finish`: pictures of one to four steps: the U-Net and the decoder together.
 
-A squared error in the latents' space asks for the mean of all pictures that may be meant; where few steps are taken,
-that mean is what comes, and where the splat lies beside its place, a blur of it. Here each step's own guess of the
-picture is decoded. It has to be the truth from afar, to look like a true picture to a critic of textures, and to keep
-what the splat shows (adversarial diffusion distillation, Sauer et al., ECCV 2024, without its
-teacher, whose place the true pictures take). A second critic sees all of the latents beside what they were made of, and
-so where a table has to end and a wall to begin. The encoder is left alone.
+A squared error of noisy latents asks for velocities at all places of a way that is hardly ever walked, and for a
+decoder that never saw what the U-Net makes. Here each step's own guess is decoded, and the picture has to be the truth,
+pixel by pixel and in its structure (L1 and SSIM together: Zhao et al., Loss functions for image restoration, 2017),
+its latents from afar.
+
+What is not known is a blur then. Critics ask for pictures that look true instead (adversarial diffusion distillation,
+Sauer et al., ECCV 2024, without its teacher, whose place the true pictures take): one of textures, and one that sees
+all of the latents beside what they were made of, and so where a table has to end and a wall to begin. They take far
+more samples than the errors do, and before that pave what is hidden with pebbles, which every measure counts as worse
+than a blur; so they are asked for by `--critics`. The encoder is left alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -34,16 +37,15 @@ from genego_ros.training.unet import (
     trained,
 )
 
-WAYS = (1, 2, 4)
-"""Steps that pictures are made in; each as often as the others, and each of its steps."""
-FAR, KEPT, MATCHING, FOOLING = 4.0, 4.0, 2.0, 0.05
-"""Weights: of the latents from afar, of the splat, of the critics' features, of their verdicts. With a quarter of the
-first, the critic of layouts drove colours from one side to the other instead of to where they belong; with four times
-the last, holes were paved with bricks."""
+WAYS = (1, 1, 1, 2, 4)
+"""Steps that pictures are made in, and each of those steps as often as the others."""
+FAR, PIXELS, UNLIKE = 1.0, 4.0, 1.0
+"""Weights: of the latents from afar, of the pixels and of 1 - SSIM, which then have about the same say."""
+MATCHING, FOOLING = 2.0, 0.05
+"""Of `--critics 1`: of the critics' features and of their verdicts. With four times the last, holes were paved with
+bricks."""
 LAYOUT = (64, 128)
 """Channels of the critic of latents, which judges patches of 18 elements a side, 144 pixels."""
-DECODED = 0.5
-"""Share of the pictures of which a window is decoded."""
 BLOT = 2
 """Elements a side that latents are averaged over to be seen from afar, 16 pixels: an estimated splat lies a little
 beside its place, and an error of every element by itself would ask for a blur."""
@@ -55,6 +57,9 @@ MARGIN = 1
 SWAPPED, LIGHT, TINT = 0.5, 0.2, 0.1
 """Share of the moments whose colours change places, and the deviations of the logarithms of their light and of each
 colour's share in it. What the rooms of a data set have in common is otherwise painted into others."""
+_STRUCTURE = 7
+"""Pixels a side of what `similarity` compares."""
+_C1, _C2 = 0.01**2, 0.03**2
 _BESIDE = LATENT_CHANNELS + 3 + 1
 """Channels of what latents are made of: the filled splat, P_ego, and where the splat landed."""
 
@@ -63,23 +68,31 @@ def prepare(args: argparse.Namespace) -> tuple[FinishTask, Settings]:
     """What `./genego train finish` trains.
 
     Raises:
-        GenEgoError: see `unet.trained`; the network is no flow from the splat.
+        GenEgoError: see `unet.trained`; the network is no flow from the splat; critics of less than no weight.
     """
     network, form, vae, learning = trained(args)
     if form.start_noise is None:
         raise GenEgoError(f"{args.start}: only a flow that begins at the splat is finished: train unet --form flow")
-    settings = replace(chosen_settings(), batch=8, rate=2e-4, weight_decay=0.0, averaging=0.998, precision="no")
-    return FinishTask(network, form, vae, learning), settings
+    if args.critics < 0:
+        raise GenEgoError(f"--critics {args.critics:g}: a weight of 0 (none) or more is wanted")
+    settings = replace(chosen_settings(), batch=16, rate=4e-4, weight_decay=0.0, averaging=0.998)
+    return FinishTask(network, form, vae, learning, args.critics), settings
 
 
 class Studio(nn.Module):
     """All that learns here."""
 
-    def __init__(self, denoiser: EgoDenoiser, vae: LiteAutoencoder) -> None:
+    def __init__(self, denoiser: EgoDenoiser, vae: LiteAutoencoder, judged: bool) -> None:
         super().__init__()
         self.denoiser, self.vae = denoiser, vae
-        self.critic_of_textures = Critic()
-        self.critic_of_layouts = Critic(LAYOUT, LATENT_CHANNELS + _BESIDE)
+        critics = {"textures": Critic(), "layouts": Critic(LAYOUT, LATENT_CHANNELS + _BESIDE)} if judged else {}
+        self.critics = nn.ModuleDict(critics)
+
+    def critic(self, name: str) -> Critic:
+        """Of those that there are."""
+        found = self.critics[name]
+        assert isinstance(found, Critic)
+        return found
 
     def train(self, mode: bool = True) -> Studio:
         super().train(mode)
@@ -92,41 +105,46 @@ class FinishTask(UnetTask):
 
     rates: Mapping[str, float] = {"vae.encoder": 0.0}
 
-    def __init__(self, network: EgoDenoiser, form: Form, vae: LiteAutoencoder, learning: Learning) -> None:
+    def __init__(
+        self, network: EgoDenoiser, form: Form, vae: LiteAutoencoder, learning: Learning, critics: float = 0.0
+    ) -> None:
         super().__init__(network, form, vae, learning)
-        self.network = Studio(network, vae.requires_grad_(True))
+        self.network = Studio(network, vae.requires_grad_(True), judged=critics > 0)
+        self.critics = critics
+        self.fingerprint += f" critics {critics:g}"
         self.samples = MomentSamples(learning.learned, pictured=True)
 
     def losses(self, network: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """How far a step's decoded guess is off, from afar and from the splat, and what the critics say of it."""
+        """How far a step's decoded guess is off, from afar, by pixels and in structure, and what critics say of it."""
         assert isinstance(network, Studio)
         batch = self._recoloured(network.vae, batch)
         steps = WAYS[int(torch.randint(len(WAYS), ()))]
         taken = int(torch.randint(steps, ()))
         guess = self._guess(network.denoiser, batch, steps, taken)
-        target = batch["target"]
-        some = math.ceil(DECODED * len(guess))
         row, column = torch.randint(guess.shape[-1] - WINDOW + 1, (2,)).tolist()
-        window = guess[:some, :, row : row + WINDOW, column : column + WINDOW]
-        made = _judged(network.vae.decode(window).sample)
-        truth, splat = (_judged(_cut(batch[name][:some], row, column)) for name in ("truth", "splat"))
-        landed = _judged(_cut(batch["projected"][:some], row, column))
-        far = functional.avg_pool2d(guess - target, BLOT).abs().mean()
-        kept = ((made - splat).abs() * landed).mean()
-        duels = {
-            "textures": duel(network.critic_of_textures, made, truth),
-            "layouts": duel(network.critic_of_layouts, guess, target, _beside(batch)),
+        window = guess[:, :, row : row + WINDOW, column : column + WINDOW]
+        made = _judged(network.vae.decode(window).sample.float())
+        truth = _judged(_cut(batch["truth"], row, column))
+        parts = {
+            "far": functional.avg_pool2d(guess - batch["target"], BLOT).abs().mean(),
+            "pixels": (made - truth).abs().mean(),
+            "unlike": 1 - similarity(made, truth).mean(),
         }
-        loss, parts = FAR * far + KEPT * kept, {"far": far, "kept": kept}
-        for name, (fooling, matching, telling) in duels.items():
-            loss = loss + MATCHING * matching + FOOLING * fooling + telling
-            parts |= {f"{name}_fooling": fooling, f"{name}_matching": matching, f"{name}_telling": telling}
+        loss = FAR * parts["far"] + PIXELS * parts["pixels"] + UNLIKE * parts["unlike"]
+        if self.critics:
+            duels = {
+                "textures": duel(network.critic("textures"), made, truth),
+                "layouts": duel(network.critic("layouts"), guess, batch["target"], _beside(batch)),
+            }
+            for name, (fooling, matching, telling) in duels.items():
+                loss = loss + self.critics * (MATCHING * matching + FOOLING * fooling) + telling
+                parts |= {f"{name}_fooling": fooling, f"{name}_matching": matching, f"{name}_telling": telling}
         return {"loss": loss, **parts}
 
     @torch.no_grad()
     def _recoloured(self, vae: LiteAutoencoder, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The batch in other light and other colours, with the latents of those; `truth` and `splat` as float
-        (N, 3, S, S) in [-1, 1]."""
+        """The batch in other light and other colours, with the latents of those; `truth` as float (N, 3, S, S) in
+        [-1, 1]."""
         pictures = torch.stack([batch["truth"], batch["splat"]]).permute(0, 1, 4, 2, 3) / 255
         kinds, n, colours = pictures.shape[:3]
         orders = torch.rand(n, colours).argsort(1)
@@ -134,8 +152,8 @@ class FinishTask(UnetTask):
         gains = (LIGHT * torch.randn(n, 1) + TINT * torch.randn(n, colours)).exp().to(pictures.device)
         swapped = pictures.gather(2, orders[None, :, :, None, None].expand_as(pictures))
         pictures = (swapped * gains[:, :, None, None]).clamp(0, 1) * 2 - 1
-        target, filled = vae.encode(pictures.flatten(0, 1)).latents.unflatten(0, (kinds, n))
-        return {**batch, "truth": pictures[0], "splat": pictures[1], "target": target, "filled": filled}
+        target, filled = vae.encode(pictures.flatten(0, 1)).latents.float().unflatten(0, (kinds, n))
+        return {**batch, "truth": pictures[0], "target": target, "filled": filled}
 
     def _guess(self, denoiser: EgoDenoiser, batch: Mapping[str, Tensor], steps: int, taken: int) -> Tensor:
         """The picture's latents, float (N, 4, s, s), as one step of the way sees them; those before it, which learn
@@ -165,6 +183,22 @@ def _beside(batch: Mapping[str, Tensor]) -> Tensor:
     drawn = batch["pose_map"].permute(0, 3, 1, 2).float() / 255
     maps = torch.cat((drawn, batch["projected"].float()), 1)
     return torch.cat((batch["filled"].float(), functional.avg_pool2d(maps, FACTOR)), 1)
+
+
+def similarity(made: Tensor, truth: Tensor) -> Tensor:
+    """SSIM (Wang et al., 2004) of pictures, float (N, C, H, W) in [-1, 1], around each pixel that a window of
+    `_STRUCTURE` pixels a side fits around, all of its pixels counting the same."""
+    made, truth = made / 2 + 0.5, truth / 2 + 0.5
+    mean_made, mean_truth = _smoothed(made), _smoothed(truth)
+    products = mean_made * mean_truth
+    squares = mean_made.square() + mean_truth.square()
+    variances = _smoothed(made.square() + truth.square()) - squares
+    covariance = _smoothed(made * truth) - products
+    return (2 * products + _C1) * (2 * covariance + _C2) / ((squares + _C1) * (variances + _C2))
+
+
+def _smoothed(pictures: Tensor) -> Tensor:
+    return functional.avg_pool2d(pictures, _STRUCTURE, 1)
 
 
 def _cut(pictures: Tensor, row: int, column: int) -> Tensor:
