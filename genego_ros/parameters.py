@@ -176,7 +176,7 @@ class EgoParameters:
 
 @dataclass(frozen=True)
 class ReconstructionParameters:
-    backend: str = parameter("geometric", "what completes S_ego", read_only=True)
+    backend: str = parameter("auto", "what completes S_ego", read_only=True)
     weights: str = parameter(
         "",
         "`lite`: file of its weights; `sd15`: folder of its pipeline; empty: those that are installed",

@@ -40,7 +40,7 @@ def test_demo_plays_records_and_shows(tmp_path: Path) -> None:
         "depth": "auto",
         "viewpoint": "auto",
         "description": "template",
-        "reconstruction": "geometric",
+        "reconstruction": "auto",
     }
     assert {"hands", "projection", "reconstruction"} <= set(summary["stage_ms"])
     assert summary["versions"]["genego_ros"]
