@@ -185,7 +185,9 @@ class ReconstructionParameters:
     scheduler: str = parameter(
         "", "`lite`, `sd15`: ddim, dpm++, lcm, tcd or flow; empty: what the weights were saved with", read_only=True
     )
-    steps: int = parameter(4, "`lite`, `sd15`: passes of the U-Net a picture", low=1, high=100)
+    steps: int = parameter(
+        0, "`lite`, `sd15`: passes of the U-Net a picture; 0: 1 of `lite`, 20 of `sd15`", low=0, high=100
+    )
     guidance: float = parameter(
         1.0, "`lite`, `sd15`: how much the description counts; above 1 each step takes two passes", low=1.0, high=20.0
     )

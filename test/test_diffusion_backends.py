@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +25,8 @@ from genego_ros.errors import GenEgoError
 from genego_ros.genego import EgoReconstructor
 from genego_ros.geometry.squeeze import squeeze
 from genego_ros.parameters import Parameters
-from genego_ros.reconstruction import lite_file, load_reconstructor
-from genego_ros.reconstruction.blending import BORDER, blend, splat_weight
+from genego_ros.reconstruction import diffusion, lite_file, load_reconstructor
+from genego_ros.reconstruction.blending import BESIDE, BORDER, REACH, blend, nearness, splat_weight
 from genego_ros.reconstruction.conditioning import condition, squeeze_sparse
 from genego_ros.reconstruction.diffusion import DiffusionReconstruction, agreement
 from genego_ros.reconstruction.geometric import push_pull
@@ -76,7 +77,7 @@ def parameters(**values: Any) -> Parameters:
 
 @pytest.fixture
 def tiny() -> DiffusionReconstruction:
-    return DiffusionReconstruction(parameters(), "tiny", tiny_pipeline.genego(), 128)
+    return DiffusionReconstruction(parameters(), "tiny", tiny_pipeline.genego(), 128, 3)
 
 
 # What a network is shown, and how its picture and the splat become one -------------------------------
@@ -165,7 +166,7 @@ def test_parameters_change_at_run_time(tiny: DiffusionReconstruction) -> None:
     }.items():
         tiny.parameters = parameters(
             **{
-                change: {"reconstruction__steps": 3, "reconstruction__guidance": 2.0}.get(
+                change: {"reconstruction__steps": 0, "reconstruction__guidance": 2.0}.get(
                     change, 0 if change == "reconstruction__size" else 7
                 )
             }
@@ -174,6 +175,24 @@ def test_parameters_change_at_run_time(tiny: DiffusionReconstruction) -> None:
         assert shapes == wanted
         shapes.clear()
     handle.remove()
+
+
+def test_what_is_made_up_is_trusted_less_the_farther_what_was_seen_is() -> None:
+    seen = np.zeros((50, 200), bool)
+    assert not nearness(seen).any()
+    seen[:, :60] = True
+    row = nearness(seen)[10]
+    assert (row[:60] == BESIDE).all() and (np.diff(row[60:]) < 0).all()
+    np.testing.assert_allclose(row[60 + round(REACH * 50) - 1] / BESIDE, math.exp(-1), atol=0.02)
+
+
+def test_no_made_up_pixel_is_surer_than_one_in_two(
+    tiny: DiffusionReconstruction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diffusion, "splat_weight", lambda projected, *_: projected.astype(np.float32))
+    view = tiny.reconstruct(observed(), confidence=True)
+    assert view.confidence is not None
+    assert 0 < view.confidence[:, 64:].max() <= BESIDE and view.confidence[5:15, 5:15].min() == 1
 
 
 def test_confidence_is_what_a_few_pictures_agree_on() -> None:
@@ -200,7 +219,7 @@ def test_a_full_gpu_halves_the_size_then_falls_back_and_says_so() -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     pipeline.unet.register_forward_pre_hook(allocate)
-    backend = DiffusionReconstruction(parameters(reconstruction__size=128), "tiny", pipeline, 128)
+    backend = DiffusionReconstruction(parameters(reconstruction__size=128), "tiny", pipeline, 128, 3)
     made = backend.reconstruct(observed())
     assert made.source == "tiny" and made.notice == "the GPU has no memory for 128 pixels a side: 64 are made"
     assert asked == [16, 8, 8]
@@ -226,7 +245,7 @@ def test_a_view_names_who_made_it_and_what_was_amiss() -> None:
     [
         ({"reconstruction__size": 100}, "'reconstruction.size' is 100: it must be 0, or a multiple of 8 from 64 on"),
         ({"reconstruction__size": 32}, "from 64 on"),
-        ({"reconstruction__steps": 0}, "must lie between 1 and 100"),
+        ({"reconstruction__steps": -1}, "must lie between 0 and 100"),
         ({"dtype": "int8"}, "'dtype' is 'int8': it must be one of auto"),
     ],
 )
@@ -240,14 +259,14 @@ def test_dtypes() -> None:
     assert resolve_dtype("bfloat16", "cpu") is torch.bfloat16
     with pytest.raises(GenEgoError, match="dtype is 'float16', which takes a GPU"):
         resolve_dtype("float16", "cpu")
-    backend = DiffusionReconstruction(parameters(dtype="bfloat16"), "tiny", tiny_pipeline.genego(), 64)
+    backend = DiffusionReconstruction(parameters(dtype="bfloat16"), "tiny", tiny_pipeline.genego(), 64, 3)
     assert backend._pipeline.unet.dtype == backend._pipeline.vae.dtype == torch.bfloat16
     assert backend.reconstruct(observed()).image.shape == (HEIGHT, WIDTH, 3)
 
 
 def test_the_parameter_names_the_scheduler() -> None:
     with pytest.raises(GenEgoError, match="scheduler 'lcm' does not fit"):
-        DiffusionReconstruction(parameters(reconstruction__scheduler="lcm"), "tiny", tiny_pipeline.genego(), 64)
+        DiffusionReconstruction(parameters(reconstruction__scheduler="lcm"), "tiny", tiny_pipeline.genego(), 64, 3)
 
 
 # lite and auto ---------------------------------------------------------------------------------------
@@ -271,7 +290,7 @@ def test_lite_is_one_file_of_half_the_size_that_gives_the_same_picture(tmp_path:
     again = lite_file.load_lite(path)
     assert (again.config.fill, again.config.start_noise) == (True, 0.1)
     assert again.unet.dtype == torch.float32
-    whole = DiffusionReconstruction(parameters(), "whole", pipeline, 64).reconstruct(observed()).image
+    whole = DiffusionReconstruction(parameters(), "whole", pipeline, 64, 3).reconstruct(observed()).image
     chosen = parameters(reconstruction__backend="lite", reconstruction__weights=str(path))
     made = load_reconstructor(chosen).reconstruct(observed())
     assert made.source == "lite"

@@ -17,6 +17,11 @@ details, which a small network blurs, vanish in the neighbourhood's mean."""
 NEIGHBOURHOOD = 48
 """How many of them make up the picture's height."""
 
+BESIDE, REACH = 0.5, 0.27
+"""Confidence right beside what was seen, and the distance, of the picture's height, over which it falls to 1 / e: about
+the share of pixels that `lite` made up on held-out rendered recordings within 20 grey levels of the truth (0.49 within
+2 pixels, 0.34 at 24, 0.20 from 64 on, of 256)."""
+
 
 def splat_weight(projected: BoolArray, small: Conditions, made: ByteArray) -> FloatArray:
     """How much of each pixel is the splat's: 0 where nothing landed, 1 where it is believed.
@@ -46,6 +51,14 @@ def _belief(small: Conditions, made: ByteArray) -> FloatArray:
     difference = (small.sparse.astype(np.float32) - made) * known[..., None]
     mean = cv2.blur(difference, (side, side)) / np.maximum(cv2.blur(known, (side, side)), 1e-6)[..., None]
     return np.clip((DIFFERS - np.abs(mean).max(axis=2)) / (DIFFERS - AGREES), 0, 1)
+
+
+def nearness(seen: BoolArray) -> FloatArray:
+    """How far a made-up pixel may be believed for what was seen beside it, float32 (H, W); 0 where nothing was."""
+    if not seen.any():
+        return np.zeros(seen.shape, np.float32)
+    distance = cv2.distanceTransform((~seen).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.asarray(np.float32(BESIDE) * np.exp(-distance / np.float32(REACH * len(seen))))
 
 
 def blend(sparse: SparseView, made: ByteArray, weight: FloatArray) -> ByteArray:

@@ -14,7 +14,7 @@ from genego_ros.device import resolve_device, resolve_dtype
 from genego_ros.geometry.squeeze import squeeze
 from genego_ros.parameters import Parameters
 from genego_ros.reconstruction import Reconstruction
-from genego_ros.reconstruction.blending import blend, splat_weight
+from genego_ros.reconstruction.blending import blend, nearness, splat_weight
 from genego_ros.reconstruction.conditioning import condition
 from genego_ros.reconstruction.geometric import GeometricReconstruction
 from genego_ros.reconstruction.pipeline import EgoPipeline
@@ -36,13 +36,16 @@ class DiffusionReconstruction:
     Args:
         name: of the backend, for what is said of it.
         pipeline: on the CPU; is moved to where, and what kind of numbers, the parameters say.
-        size: the square's side in pixels where the parameters leave it to the network.
+        size, steps: the square's side in pixels, and the passes of the U-Net, where the parameters leave them to the
+            network.
         eta: as the pipeline's.
     """
 
-    def __init__(self, parameters: Parameters, name: str, pipeline: EgoPipeline, size: int, eta: float = 0.0) -> None:
+    def __init__(
+        self, parameters: Parameters, name: str, pipeline: EgoPipeline, size: int, steps: int, eta: float = 0.0
+    ) -> None:
         self.parameters = parameters
-        self._name, self._size, self._eta = name, size, eta
+        self._name, self._size, self._steps, self._eta = name, size, steps, eta
         self._geometric = GeometricReconstruction(parameters)
         device = resolve_device(parameters.device)
         if parameters.reconstruction.scheduler:
@@ -86,7 +89,8 @@ class DiffusionReconstruction:
         conditions = condition(observation, size)
         tensors = conditions.tensors(self._pipeline.config.fill)
         chosen = self.parameters.reconstruction
-        (made,) = self._sample(tensors, observation.description, [chosen.seed], chosen.steps)
+        steps = chosen.steps or self._steps
+        (made,) = self._sample(tensors, observation.description, [chosen.seed], steps)
         made = self._steadier.steadied(made, observation, chosen.smoothing_s)
         camera = observation.ego_camera
         stretched = squeeze(made, camera.width, camera.height)
@@ -94,9 +98,9 @@ class DiffusionReconstruction:
         sure = None
         if confidence:
             seeds = [chosen.seed + 1 + index for index in range(SAMPLES)]
-            cheap = self._sample(tensors, observation.description, seeds, min(chosen.steps, CHEAP_STEPS))
+            cheap = self._sample(tensors, observation.description, seeds, min(steps, CHEAP_STEPS))
             sure = cv2.resize(agreement(cheap), (camera.width, camera.height), interpolation=cv2.INTER_LINEAR)
-            sure = weight + (1 - weight) * sure
+            sure = weight + (1 - weight) * nearness(weight >= 0.5) * sure
         image = blend(observation.sparse, stretched, weight)
         return Reconstruction(image, weight >= 0.5, self._name, sure)
 

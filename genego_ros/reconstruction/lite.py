@@ -9,7 +9,7 @@ from genego_ros.parameters import Parameters
 from genego_ros.reconstruction.diffusion import DiffusionReconstruction
 from genego_ros.reconstruction.lite_file import load_lite
 
-SIZE = 256
+SIZE, STEPS = 256, 1
 
 
 class LiteReconstruction(DiffusionReconstruction):
@@ -22,4 +22,4 @@ class LiteReconstruction(DiffusionReconstruction):
     def __init__(self, parameters: Parameters) -> None:
         chosen = parameters.reconstruction.weights
         path = Path(chosen).expanduser() if chosen else weights.locate("reconstruction_lite")
-        super().__init__(parameters, "lite", load_lite(path), SIZE)
+        super().__init__(parameters, "lite", load_lite(path), SIZE, STEPS)

@@ -18,9 +18,9 @@ from genego_ros.reconstruction.diffusion import DiffusionReconstruction
 from genego_ros.reconstruction.pipeline import EgoPipeline
 from genego_ros.reconstruction.pose_encoder import EgoWorldPoseEncoder
 
-SIZE = 512
+SIZE, STEPS = 512, 20
 ETA = 1.0
-"""EgoWorld's own."""
+"""EgoWorld's own, as the steps are."""
 _CURE = (
     "make it of EgoWorld's checkpoint with ./genego weights import-egoworld step=7000.ckpt, or start with "
     "reconstruction.weights:=FOLDER, a folder of Stable Diffusion 1.5 inpainting as diffusers has it, in safetensors"
@@ -38,7 +38,7 @@ class SD15Reconstruction(DiffusionReconstruction):
     def __init__(self, parameters: Parameters) -> None:
         chosen = parameters.reconstruction.weights
         folder = Path(chosen).expanduser() if chosen else egoworld_directory()
-        super().__init__(parameters, "sd15", load_sd15(folder), SIZE, ETA)
+        super().__init__(parameters, "sd15", load_sd15(folder), SIZE, STEPS, ETA)
 
 
 def egoworld_directory() -> Path:
