@@ -333,6 +333,10 @@ def discard_foreign_venv(place: Place) -> None:
     stamp = place.state / "venv"
     if read(stamp) == venv_identity(place) or not contents:
         return
+    if place.venv.is_symlink():
+        raise SetupError(
+            f"{place.venv} leads to the environment of another clone: remove the link, then run ./genego again"
+        )
     if stamp.exists():
         print(f"genego: {place.venv} was made by another Python or for another folder: making it anew")
     # The stamps go first and their folder stays, so that an interrupted removal is seen.

@@ -194,6 +194,18 @@ def test_somebody_elses_venv_is_left_alone(place: bootstrap.Place, runner: FakeR
     assert runner.commands == []
 
 
+def test_a_link_to_another_clones_venv_is_not_followed(place: bootstrap.Place, runner: FakeRunner) -> None:
+    bootstrap.set_up(place)
+    runner.forget()
+    other = place.root.with_name("other")
+    other.mkdir()
+    (other / ".venv").symlink_to(place.venv)
+    with pytest.raises(bootstrap.SetupError, match="leads to the environment of another clone: remove the link"):
+        bootstrap.set_up(place._replace(root=other, venv=other / ".venv"))
+    assert place.python.exists() and runner.commands == []
+    assert list(bootstrap.stale(place)) == []
+
+
 def test_torch_from_a_chosen_index(place: bootstrap.Place, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     bootstrap.set_up(place)
     runner.forget()
